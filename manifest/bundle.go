@@ -1,0 +1,241 @@
+package manifest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A Bundle is a root with its table, checked, and what follows from them.
+// It must not be changed.
+type Bundle struct {
+	Root  ocispec.Descriptor // of the root manifest; its digest is the bundle's identity
+	Table *Table
+
+	tableDesc ocispec.Descriptor
+	index     []byte
+	generated map[digest.Digest][]byte
+	blobs     []ocispec.Descriptor
+	byDigest  map[digest.Digest]ocispec.Descriptor
+}
+
+// emptyJSON is the config of artifact manifests that need none
+// (OCI image-spec 1.1, manifest.md, "Guidance for an Empty Descriptor").
+var emptyJSON = []byte("{}")
+
+func emptyDescriptor() ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeEmptyJSON, Digest: digest.FromBytes(emptyJSON), Size: int64(len(emptyJSON))}
+}
+
+// New makes the bundle of a table that lists the artifacts and, in Blobs, what they
+// consist of, in any order. The artifact manifests of RPM sets, files and charts are
+// added to Blobs, lists are sorted, and everything is checked. The table is not
+// shared with the caller's slices that had to be sorted.
+func New(t Table) (*Bundle, error) {
+	t.sort()
+	sets, err := t.sets()
+	if err != nil {
+		return nil, err
+	}
+	add := []Blob{blobOf(emptyDescriptor())}
+	for _, s := range sets {
+		add = append(add, blobOf(s.desc))
+	}
+	t.Blobs = append(slices.Clone(t.Blobs), add...)
+	if err := t.sortBlobs(); err != nil {
+		return nil, err
+	}
+	tableRaw, err := encode(t)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(&t, tableRaw, rootOf(tableRaw), sets)
+}
+
+// Open reads a bundle from the bytes of its root and table. Both must be in
+// canonical form and agree with each other; anything else is an error.
+func Open(rootRaw, tableRaw []byte) (*Bundle, error) {
+	root, err := DecodeRoot(rootRaw)
+	if err != nil {
+		return nil, err
+	}
+	if got := digest.FromBytes(tableRaw); got != root.Config.Digest {
+		return nil, fmt.Errorf("table: content hashes to %s, the root wants %s", got, root.Config.Digest)
+	}
+	t, err := DecodeTable(tableRaw)
+	if err != nil {
+		return nil, err
+	}
+	sets, err := t.sets()
+	if err != nil {
+		return nil, err
+	}
+	return assemble(t, tableRaw, rootRaw, sets)
+}
+
+// assemble computes everything that follows from root and table.
+func assemble(t *Table, tableRaw, rootRaw []byte, sets []set) (*Bundle, error) {
+	if err := t.check(); err != nil {
+		return nil, fmt.Errorf("table: %w", err)
+	}
+	b := &Bundle{
+		Root:      ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(rootRaw), Size: int64(len(rootRaw)), ArtifactType: ArtifactTypeBundle},
+		Table:     t,
+		tableDesc: tableDescriptor(tableRaw),
+		byDigest:  make(map[digest.Digest]ocispec.Descriptor, len(t.Blobs)+2),
+		generated: map[digest.Digest][]byte{},
+	}
+	b.generated[b.Root.Digest] = rootRaw
+	b.generated[b.tableDesc.Digest] = tableRaw
+	b.generated[emptyDescriptor().Digest] = emptyJSON
+	for _, s := range sets {
+		b.generated[s.desc.Digest] = s.raw
+	}
+	for _, e := range t.Blobs {
+		b.byDigest[e.Digest] = e.Descriptor()
+	}
+	for d := range b.generated {
+		if _, ok := b.byDigest[d]; !ok && d != b.Root.Digest && d != b.tableDesc.Digest {
+			return nil, fmt.Errorf("table: blob %s is not listed", d)
+		}
+	}
+	b.orderBlobs()
+	return b, b.makeIndex(sets)
+}
+
+// orderBlobs puts the root first, then JSON blobs with the table among them, then the rest.
+func (b *Bundle) orderBlobs() {
+	rootBlob := b.Root
+	rootBlob.ArtifactType = ""
+	b.byDigest[b.Root.Digest], b.byDigest[b.tableDesc.Digest] = rootBlob, b.tableDesc
+	all := append(slices.Clone(b.Table.Blobs), blobOf(b.tableDesc))
+	slices.SortFunc(all, compareBlobs)
+	b.blobs = []ocispec.Descriptor{rootBlob}
+	for _, e := range all {
+		b.blobs = append(b.blobs, e.Descriptor())
+	}
+}
+
+func (b *Bundle) makeIndex(sets []set) error {
+	ix := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
+	ix.Manifests = append(ix.Manifests, b.Root)
+	for _, m := range b.Table.Images {
+		d := b.byDigest[m.Digest]
+		d.Annotations = map[string]string{ocispec.AnnotationRefName: m.Name}
+		ix.Manifests = append(ix.Manifests, d)
+	}
+	for _, s := range sets {
+		d := s.desc
+		d.ArtifactType = s.artifactType
+		d.Annotations = map[string]string{ocispec.AnnotationRefName: s.ref}
+		ix.Manifests = append(ix.Manifests, d)
+	}
+	raw, err := encode(ix)
+	b.index = raw
+	return err
+}
+
+// Index returns the bytes of the archive's index.json.
+func (b *Bundle) Index() []byte { return b.index }
+
+// Blobs lists every blob of the archive in archive order: the root, the other JSON
+// blobs by digest (the table among them), the remaining blobs by digest.
+func (b *Bundle) Blobs() []ocispec.Descriptor { return b.blobs }
+
+// Blob returns the descriptor of a carried blob.
+func (b *Bundle) Blob(d digest.Digest) (ocispec.Descriptor, bool) {
+	desc, ok := b.byDigest[d]
+	return desc, ok
+}
+
+// Generated returns the blobs that follow from the table alone, by digest: the root,
+// the table, the empty config and the artifact manifests of RPM sets, files and charts.
+func (b *Bundle) Generated() map[digest.Digest][]byte { return b.generated }
+
+// TableDescriptor returns the descriptor of the table.
+func (b *Bundle) TableDescriptor() ocispec.Descriptor { return b.tableDesc }
+
+// A set is one artifact manifest that lists RPMs, files or a chart.
+type set struct {
+	ref, artifactType string
+	desc              ocispec.Descriptor
+	raw               []byte
+}
+
+// sets makes the artifact manifests of the table's RPM repositories, files and charts.
+func (t *Table) sets() ([]set, error) {
+	size := make(map[digest.Digest]int64, len(t.Blobs))
+	for _, b := range t.Blobs {
+		size[b.Digest] = b.Size
+	}
+	layer := func(mediaType, title string, d digest.Digest) ocispec.Descriptor {
+		return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: size[d], Annotations: map[string]string{ocispec.AnnotationTitle: title}}
+	}
+	var all []set
+	var err error
+	add := func(ref, artifactType string, layers []ocispec.Descriptor) {
+		for i, part := 0, 1; i < len(layers) && err == nil; i, part = i+maxSetLayers, part+1 {
+			name := ref
+			if part > 1 {
+				name += "+" + strconv.Itoa(part)
+			}
+			var s set
+			s, err = newSet(name, artifactType, layers[i:min(i+maxSetLayers, len(layers))])
+			all = append(all, s)
+		}
+	}
+	for start := 0; start < len(t.RPMs); {
+		repo, end := t.RPMs[start].Repo, start
+		var layers []ocispec.Descriptor
+		for ; end < len(t.RPMs) && t.RPMs[end].Repo == repo; end++ {
+			layers = append(layers, layer(MediaTypeRPM, t.RPMs[end].Path(), t.RPMs[end].Digest))
+		}
+		add("rpms/"+repo, ArtifactTypeRPMs, layers)
+		start = end
+	}
+	var layers []ocispec.Descriptor
+	for _, f := range t.Files {
+		layers = append(layers, layer(MediaTypeFile, f.Path, f.Digest))
+	}
+	add("files", ArtifactTypeFiles, layers)
+	for start := 0; start < len(t.Charts); {
+		name, end := t.Charts[start].Name, start
+		layers = nil
+		for ; end < len(t.Charts) && t.Charts[end].Name == name; end++ {
+			layers = append(layers, layer(MediaTypeChart, t.Charts[end].File(), t.Charts[end].Digest))
+		}
+		add("charts/"+name, ArtifactTypeChart, layers)
+		start = end
+	}
+	return all, err
+}
+
+func newSet(ref, artifactType string, layers []ocispec.Descriptor) (set, error) {
+	raw, err := encode(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		ArtifactType: artifactType, Config: emptyDescriptor(), Layers: layers,
+	})
+	return set{ref, artifactType, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(raw), Size: int64(len(raw))}, raw}, err
+}
+
+func tableDescriptor(raw []byte) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: MediaTypeTable, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+}
+
+func blobOf(d ocispec.Descriptor) Blob { return Blob{d.MediaType, d.Digest, d.Size} }
+
+// compareBlobs is the archive order of all blobs but the root.
+func compareBlobs(a, b Blob) int {
+	if ja, jb := IsJSON(a.MediaType, a.Size), IsJSON(b.MediaType, b.Size); ja != jb {
+		if ja {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(a.Digest, b.Digest)
+}

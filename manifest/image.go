@@ -1,0 +1,150 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// An ImageNode is what an image manifest or index refers to.
+type ImageNode struct {
+	Config    *ocispec.Descriptor  // of an image manifest
+	Layers    []ocispec.Descriptor // of an image manifest
+	Manifests []ocispec.Descriptor // of an index
+}
+
+// Blobs returns config and layers.
+func (n *ImageNode) Blobs() []ocispec.Descriptor {
+	if n.Config == nil {
+		return nil
+	}
+	return append([]ocispec.Descriptor{*n.Config}, n.Layers...)
+}
+
+// imageJSON has the members of manifests and indexes that decide what they are.
+type imageJSON struct {
+	SchemaVersion int                  `json:"schemaVersion"`
+	MediaType     string               `json:"mediaType"`
+	Config        *ocispec.Descriptor  `json:"config"`
+	Layers        []ocispec.Descriptor `json:"layers"`
+	Manifests     []ocispec.Descriptor `json:"manifests"`
+	FSLayers      json.RawMessage      `json:"fsLayers"`
+}
+
+// ParseImage reads an image manifest or index (OCI, or Docker schema 2) of the
+// given media type. It refuses Docker schema 1, a body that says another media type
+// than its descriptor, a document that is both manifest and index, and descriptors
+// without a sha256 digest or with a negative size.
+func ParseImage(mediaType string, raw []byte) (*ImageNode, error) {
+	if len(raw) > MaxImageJSON {
+		return nil, fmt.Errorf("image JSON of %d bytes, more than the %d allowed", len(raw), MaxImageJSON)
+	}
+	var j imageJSON
+	if err := json.Unmarshal(raw, &j); err != nil {
+		return nil, fmt.Errorf("image JSON: %w", err)
+	}
+	switch {
+	case j.SchemaVersion != 2 || j.FSLayers != nil:
+		return nil, fmt.Errorf("schema version %d: only version 2 is carried; Docker schema 1 images must be pushed anew by their owner", j.SchemaVersion)
+	case j.MediaType != "" && j.MediaType != mediaType:
+		return nil, fmt.Errorf("the body says media type %q, its descriptor %q", j.MediaType, mediaType)
+	case j.Manifests != nil && (j.Config != nil || j.Layers != nil):
+		return nil, errors.New("the document is both an image manifest and an index")
+	case IsIndex(mediaType):
+		if j.Manifests == nil {
+			return nil, errors.New("an index without manifests")
+		}
+	case IsManifest(mediaType):
+		if j.Config == nil {
+			return nil, errors.New("an image manifest without config")
+		}
+	default:
+		return nil, fmt.Errorf("media type %q is neither an image manifest nor an index", mediaType)
+	}
+	n := &ImageNode{j.Config, j.Layers, j.Manifests}
+	for _, d := range append(n.Blobs(), n.Manifests...) {
+		if err := checkDigest(d.Digest); err != nil {
+			return nil, err
+		}
+		if d.Size < 0 {
+			return nil, fmt.Errorf("descriptor %s: size %d is negative", d.Digest, d.Size)
+		}
+	}
+	return n, nil
+}
+
+// PlatformOf returns os/arch of a platform, without the variant; arm64 of any
+// variant is arm64. The empty string means that there is none.
+func PlatformOf(p *ocispec.Platform) string {
+	if p == nil || p.OS == "" || p.Architecture == "" {
+		return ""
+	}
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" && p.Architecture != "arm64" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+// ParsePlatform returns os/arch of an image config; the empty string when it says none.
+func ParsePlatform(config []byte) (string, error) {
+	var p ocispec.Platform
+	if err := json.Unmarshal(config, &p); err != nil {
+		return "", fmt.Errorf("image config: %w", err)
+	}
+	return PlatformOf(&p), nil
+}
+
+// DeriveIndex returns an index of the same media type that holds only the entries
+// whose digest keep names, in their order and unchanged, as canonical JSON:
+// schemaVersion, mediaType, manifests. Annotations and subject of the original are
+// not taken over. When every entry is kept, the original bytes are returned.
+func DeriveIndex(mediaType string, raw []byte, keep map[digest.Digest]bool) ([]byte, error) {
+	node, err := ParseImage(mediaType, raw)
+	if err != nil {
+		return nil, err
+	}
+	var j struct {
+		Manifests []json.RawMessage `json:"manifests"`
+	}
+	if err := json.Unmarshal(raw, &j); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	fmt.Fprintf(&out, `{"schemaVersion":2,"mediaType":%q,"manifests":[`, mediaType)
+	kept := 0
+	for i, d := range node.Manifests {
+		if !keep[d.Digest] {
+			continue
+		}
+		if kept++; kept > 1 {
+			out.WriteByte(',')
+		}
+		if err := json.Compact(&out, j.Manifests[i]); err != nil {
+			return nil, err
+		}
+	}
+	switch kept {
+	case 0:
+		return nil, errors.New("no platform of the index is left")
+	case len(node.Manifests):
+		return raw, nil
+	}
+	out.WriteString("]}")
+	return out.Bytes(), nil
+}
+
+// SplitReference splits repository:tag, or registry/repository:tag, at the tag. A
+// digest behind the tag is cut off.
+func SplitReference(ref string) (repository, tag string) {
+	ref, _, _ = strings.Cut(ref, "@")
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		return ref[:i], ref[i+1:]
+	}
+	return ref, ""
+}

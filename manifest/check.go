@@ -45,8 +45,17 @@ func (t *Table) check() error {
 		c.path("chart", h.File())
 		c.carried("chart "+h.File(), h.Digest)
 	}
+	for _, k := range t.Keys {
+		if !keyID.MatchString(k.ID) {
+			c.addf("key %q: not a key id or fingerprint in lower-case hexadecimal digits", k.ID)
+		}
+	}
 	return errors.Join(c.errs...)
 }
+
+// keyID is a key id (16 digits) or a fingerprint (40 or 64) as OpenPGP has them
+// (RFC 9580, section 5.5.4).
+var keyID = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // maxProblems caps how many problems of one table are told.
 const maxProblems = 1000
@@ -101,6 +110,7 @@ func (c *checker) checkOrder(t *Table) {
 	ordered(c, "files", t.Files, compareFiles)
 	ordered(c, "charts", t.Charts, compareCharts)
 	ordered(c, "arches", t.Arches, strings.Compare)
+	ordered(c, "keys", t.Keys, func(a, b Key) int { return strings.Compare(a.ID, b.ID) })
 	paths := map[string]bool{}
 	for _, r := range t.RPMs {
 		if p := r.Path(); paths[p] {

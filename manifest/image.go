@@ -148,3 +148,28 @@ func SplitReference(ref string) (repository, tag string) {
 	}
 	return ref, ""
 }
+
+// archPlatforms pairs RPM arches with image platforms.
+var archPlatforms = [][2]string{{"x86_64", "linux/amd64"}, {"aarch64", "linux/arm64"}}
+
+// ArchOf converts an image platform (linux/amd64) to the RPM arch (x86_64); the empty
+// string when it is none of ours.
+func ArchOf(platform string) string {
+	for _, p := range archPlatforms {
+		if p[1] == platform {
+			return p[0]
+		}
+	}
+	return ""
+}
+
+// PlatformFor converts an RPM arch (x86_64) to the image platform (linux/amd64); the
+// empty string when it is none of ours.
+func PlatformFor(arch string) string {
+	for _, p := range archPlatforms {
+		if p[0] == arch {
+			return p[1]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,275 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func sum(s string) digest.Digest { return digest.FromString(s) }
+
+// sample is a table with one of everything, in wrong order on purpose.
+func sample() Table {
+	return Table{
+		Name: "demo", Serial: 3, Lock: sum("lock"), Arches: []string{"x86_64", "aarch64"},
+		Images: []Image{
+			{Name: "quay.io/z/z:1", Digest: sum("z"), Platforms: []Platform{{"linux/amd64", sum("z")}}},
+			{Name: "quay.io/a/a:1", Digest: sum("ix"), Original: sum("full"), Publish: []string{"a:1"}, Platforms: []Platform{{"linux/arm64", sum("a2")}, {"linux/amd64", sum("a1")}}},
+		},
+		RPMs: []RPM{
+			{Name: "socat", EVR: "1.7-2.el7", Arch: "x86_64", BaseArch: "x86_64", Repo: "os/x86_64", Digest: sum("rpm1"), Signer: "24c6a8a7f4a80eb5"},
+			{Name: "lvm2", EVR: "7:2.02-6.el7", Arch: "aarch64", BaseArch: "aarch64", Repo: "os/aarch64", Digest: sum("rpm2"), Unsigned: "ours"},
+		},
+		Files:  []File{{Path: "b/c d", Digest: sum("f2")}, {Path: "a", Digest: sum("f1"), Arch: "x86_64"}},
+		Charts: []Chart{{Name: "prometheus", Version: "15.0.1", Digest: sum("chart")}},
+		Keys:   []Key{{"24c6a8a7f4a80eb5", "armor\n"}},
+		Blobs: []Blob{
+			{MediaTypeRPM, sum("rpm1"), 4}, {MediaTypeRPM, sum("rpm2"), 4}, {MediaTypeFile, sum("f1"), 2}, {MediaTypeFile, sum("f2"), 2}, {MediaTypeChart, sum("chart"), 5},
+			{ocispec.MediaTypeImageIndex, sum("ix"), 2}, {ocispec.MediaTypeImageIndex, sum("full"), 4},
+			{ocispec.MediaTypeImageManifest, sum("a1"), 2}, {ocispec.MediaTypeImageManifest, sum("a2"), 2}, {MediaTypeDockerManifest, sum("z"), 1},
+			{ocispec.MediaTypeImageLayerGzip, sum("layer"), 5}, {"application/x-twice", sum("layer"), 5},
+		},
+	}
+}
+
+func mustNew(t testing.TB, table Table) *Bundle {
+	t.Helper()
+	b, err := New(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *Bundle) raw() (root, table []byte) {
+	return b.generated[b.Root.Digest], b.generated[b.tableDesc.Digest]
+}
+
+func TestNewOpenRoundTrip(t *testing.T) {
+	b := mustNew(t, sample())
+	again, err := Open(b.raw())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(b.Table, again.Table); diff != "" {
+		t.Errorf("table differs:\n%s", diff)
+	}
+	if b.Root.Digest != again.Root.Digest || !bytes.Equal(b.Index(), again.Index()) || !slices.EqualFunc(b.Blobs(), again.Blobs(), func(x, y ocispec.Descriptor) bool { return cmp.Equal(x, y) }) {
+		t.Error("what follows from root and table differs")
+	}
+	shuffled := sample()
+	for _, list := range []func(){
+		func() { slices.Reverse(shuffled.Images) }, func() { slices.Reverse(shuffled.RPMs) },
+		func() { slices.Reverse(shuffled.Files) }, func() { slices.Reverse(shuffled.Blobs) }, func() { slices.Reverse(shuffled.Arches) },
+	} {
+		list()
+	}
+	if got := mustNew(t, shuffled).Root.Digest; got != b.Root.Digest {
+		t.Errorf("another order gives another root: %s, %s", got, b.Root.Digest)
+	}
+}
+
+func TestNewLeavesCallersTableAlone(t *testing.T) {
+	in := sample()
+	mustNew(t, in)
+	if diff := cmp.Diff(sample(), in); diff != "" {
+		t.Errorf("the caller's table changed:\n%s", diff)
+	}
+}
+
+func TestBlobOrder(t *testing.T) {
+	b := mustNew(t, sample())
+	blobs := b.Blobs()
+	if blobs[0].Digest != b.Root.Digest {
+		t.Error("the root is not first")
+	}
+	jsonPart := true
+	seen := map[digest.Digest]bool{}
+	for i, d := range blobs {
+		if seen[d.Digest] {
+			t.Errorf("%s stands twice", d.Digest)
+		}
+		seen[d.Digest] = true
+		isJSON := IsJSON(d.MediaType, d.Size)
+		if isJSON && !jsonPart {
+			t.Errorf("%s: JSON behind large blobs", d.Digest)
+		}
+		if i > 1 && isJSON == jsonPart && blobs[i-1].Digest >= d.Digest {
+			t.Errorf("%s: out of order", d.Digest)
+		}
+		jsonPart = isJSON
+	}
+	if !seen[b.TableDescriptor().Digest] || len(blobs) != len(b.Table.Blobs)+2 {
+		t.Errorf("%d blobs for %d in the table", len(blobs), len(b.Table.Blobs))
+	}
+}
+
+func TestIndexNamesEverything(t *testing.T) {
+	b := mustNew(t, sample())
+	var ix ocispec.Index
+	if err := json.Unmarshal(b.Index(), &ix); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range ix.Manifests {
+		got = append(got, d.Annotations[ocispec.AnnotationRefName])
+	}
+	want := []string{"", "quay.io/a/a:1", "quay.io/z/z:1", "rpms/os/aarch64", "rpms/os/x86_64", "files", "charts/prometheus"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("names differ:\n%s", diff)
+	}
+	if ix.Manifests[0].Digest != b.Root.Digest || ix.Manifests[0].ArtifactType != ArtifactTypeBundle {
+		t.Errorf("the root is not first: %+v", ix.Manifests[0])
+	}
+	var set ocispec.Manifest
+	if err := json.Unmarshal(b.Generated()[ix.Manifests[3].Digest], &set); err != nil {
+		t.Fatal(err)
+	}
+	if title := set.Layers[0].Annotations[ocispec.AnnotationTitle]; title != "os/aarch64/lvm2-2.02-6.el7.aarch64.rpm" || set.Layers[0].Size != 4 {
+		t.Errorf("RPM set: %+v", set)
+	}
+}
+
+func TestSetsAreCut(t *testing.T) {
+	table := Table{Name: "many", Lock: sum("l"), Arches: []string{"x86_64"}}
+	for i := range 2*maxSetLayers + 1 {
+		name := fmt.Sprintf("f%05d", i)
+		table.Files = append(table.Files, File{Path: name, Digest: sum(name)})
+		table.Blobs = append(table.Blobs, Blob{MediaTypeFile, sum(name), 6})
+	}
+	var ix ocispec.Index
+	if err := json.Unmarshal(mustNew(t, table).Index(), &ix); err != nil {
+		t.Fatal(err)
+	}
+	if len(ix.Manifests) != 4 || ix.Manifests[3].Annotations[ocispec.AnnotationRefName] != "files+3" {
+		t.Errorf("%d manifests, last %v", len(ix.Manifests), ix.Manifests[len(ix.Manifests)-1].Annotations)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for name, spoil := range map[string]func(*Table){
+		"no name":              func(t *Table) { t.Name = "" },
+		"no arch":              func(t *Table) { t.Arches = nil },
+		"bad lock digest":      func(t *Table) { t.Lock = "sha256:ABC" },
+		"negative serial":      func(t *Table) { t.Serial = -1 },
+		"two sizes":            func(t *Table) { t.Blobs = append(t.Blobs, Blob{MediaTypeRPM, sum("rpm1"), 5}) },
+		"negative size":        func(t *Table) { t.Blobs[0].Size = -1 },
+		"sizes overflow":       func(t *Table) { t.Blobs[0].Size, t.Blobs[1].Size = 1<<62, 1<<62 },
+		"blob not listed":      func(t *Table) { t.Blobs = t.Blobs[1:] },
+		"path climbs":          func(t *Table) { t.Files[0].Path = "a/../../b" },
+		"path absolute":        func(t *Table) { t.Files[0].Path = "/etc/passwd" },
+		"path with backslash":  func(t *Table) { t.Files[0].Path = `a\b` },
+		"path with escape":     func(t *Table) { t.Files[0].Path = "a\x1bb" },
+		"file twice":           func(t *Table) { t.Files[0] = t.Files[1] },
+		"rpm name with slash":  func(t *Table) { t.RPMs[0].Name = "../x" },
+		"two rpms, one path":   func(t *Table) { t.RPMs = append(t.RPMs, t.RPMs[0]); t.RPMs[2].EVR = "1:" + t.RPMs[0].EVR },
+		"image without name":   func(t *Table) { t.Images[0].Name = "" },
+		"image with space":     func(t *Table) { t.Images[0].Name = "a b" },
+		"image twice":          func(t *Table) { t.Images[0].Name = t.Images[1].Name },
+		"no platform":          func(t *Table) { t.Images[0].Platforms = nil },
+		"platform twice":       func(t *Table) { t.Images[1].Platforms[1].Platform = "linux/arm64" },
+		"odd platform":         func(t *Table) { t.Images[0].Platforms[0].Platform = "amd64" },
+		"publish without tag":  func(t *Table) { t.Images[1].Publish = []string{"a"} },
+		"publish upper case":   func(t *Table) { t.Images[1].Publish = []string{"A:1"} },
+		"platform not carried": func(t *Table) { t.Images[0].Platforms[0].Digest = sum("none") },
+		"key id with a slash":  func(t *Table) { t.Keys[0].ID = "../key" },
+		"key twice":            func(t *Table) { t.Keys = append(t.Keys, t.Keys[0]) },
+		"original not carried": func(t *Table) { t.Images[1].Original = sum("none") },
+	} {
+		table := sample()
+		spoil(&table)
+		if _, err := New(table); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// Whatever is not byte for byte what New writes is refused.
+func TestOpenIsStrict(t *testing.T) {
+	root, table := mustNew(t, sample()).raw()
+	relink := func(table string) (r, tb []byte) { return rootOf([]byte(table)), []byte(table) }
+	for name, edit := range map[string]func() (r, tb []byte){
+		"root with space":   func() ([]byte, []byte) { return append(bytes.Clone(root), ' '), table },
+		"root with member":  func() ([]byte, []byte) { return bytes.Replace(root, []byte(`{`), []byte(`{"x":1,`), 1), table },
+		"other table":       func() ([]byte, []byte) { return root, append(bytes.Clone(table), ' ') },
+		"table with space":  func() ([]byte, []byte) { return relink(string(table) + " ") },
+		"table with member": func() ([]byte, []byte) { return relink(`{"x":1,` + string(table[1:])) },
+		"duplicate key":     func() ([]byte, []byte) { return relink(`{"name":"demo",` + string(table[1:])) },
+		"case-folded key":   func() ([]byte, []byte) { return relink(strings.Replace(string(table), `"name"`, `"Name"`, 1)) },
+		"number form": func() ([]byte, []byte) {
+			return relink(strings.Replace(string(table), `"serial":3`, `"serial":3.0`, 1))
+		},
+		"second document": func() ([]byte, []byte) { return relink(string(table) + string(table)) },
+		"blob left out": func() ([]byte, []byte) {
+			return relink(strings.Replace(string(table), fmt.Sprintf(`,{"mediaType":%q,"digest":%q,"size":2}`, MediaTypeFile, sum("f1")), "", 1))
+		},
+		"generated left out": func() ([]byte, []byte) {
+			return relink(strings.Replace(string(table), fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":2},`, ocispec.MediaTypeEmptyJSON, digest.FromBytes(emptyJSON)), "", 1))
+		},
+		"size of the table": func() ([]byte, []byte) {
+			return bytes.Replace(root, fmt.Appendf(nil, `"size":%d`, len(table)), []byte(`"size":99999999999`), 1), table
+		},
+		"invalid UTF-8":       func() ([]byte, []byte) { return relink(strings.Replace(string(table), `"demo"`, "\"de\xffmo\"", 1)) },
+		"escaped differently": func() ([]byte, []byte) { return relink(strings.Replace(string(table), `"demo"`, "\"d\\u0065mo\"", 1)) },
+	} {
+		r, tb := edit()
+		if bytes.Equal(r, root) && bytes.Equal(tb, table) {
+			t.Errorf("%s: the edit changed nothing", name)
+		} else if _, err := Open(r, tb); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	for i := range table {
+		bad := bytes.Clone(table)
+		bad[i] ^= 0x20
+		if _, err := Open(rootOf(bad), bad); err == nil && !harmless(table, i) {
+			t.Errorf("byte %d of the table flipped (%q): accepted", i, bad[max(0, i-20):min(len(bad), i+20)])
+		}
+	}
+}
+
+// harmless says that a flipped byte lies in a free text or number, where another value
+// is as good in itself; only the root's digest tells them apart.
+func harmless(table []byte, at int) bool {
+	var a, b Table
+	bad := bytes.Clone(table)
+	bad[at] ^= 0x20
+	return json.Unmarshal(table, &a) == nil && json.Unmarshal(bad, &b) == nil && !cmp.Equal(a, b)
+}
+
+func TestRootFile(t *testing.T) {
+	b := mustNew(t, sample())
+	raw := b.EncodeRootFile()
+	again, err := OpenRootFile(raw)
+	if err != nil || again.Root.Digest != b.Root.Digest {
+		t.Fatalf("%v", err)
+	}
+	for _, bad := range [][]byte{raw[:len(raw)-1], append(bytes.Clone(raw), '\n'), bytes.Replace(raw, []byte("demo"), []byte("dem0"), 1), []byte("{}"), nil} {
+		if _, err := OpenRootFile(bad); err == nil {
+			t.Errorf("accepted %.60q", bad)
+		}
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	root, table := mustNew(f, sample()).raw()
+	f.Add(root, table)
+	f.Add([]byte("{}"), []byte("{}"))
+	f.Fuzz(func(t *testing.T, _, table []byte) {
+		b, err := Open(rootOf(table), table)
+		if err != nil {
+			return
+		}
+		again, err := New(*b.Table)
+		if err != nil || again.Root.Digest != b.Root.Digest {
+			t.Fatalf("encode(decode(x)) differs: %v", err)
+		}
+	})
+}

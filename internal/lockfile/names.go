@@ -1,0 +1,259 @@
+package lockfile
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// maxText is how much of a bad value an error shows.
+const maxText = 100
+
+var (
+	nameGrammar    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`)
+	digestGrammar  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	keyGrammar     = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64})$`)
+	rpmNameGrammar = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]*$`)
+	rpmArchGrammar = regexp.MustCompile(`^[a-z0-9_]+$`)
+	evrGrammar     = regexp.MustCompile(`^([1-9][0-9]{0,9}:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+$`)
+	streamGrammar  = regexp.MustCompile(`^[A-Za-z0-9._+-]+:[A-Za-z0-9._+-]+$`)
+	chartGrammar   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	versionGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+-]*$`)
+)
+
+var (
+	errHasUserinfo  = errors.New("holds a user name or password: credentials are never in files")
+	errNotReference = errors.New("is no valid image reference")
+)
+
+// matches makes a check from a grammar and its description.
+func matches(grammar *regexp.Regexp, what string) func(string) error {
+	return func(s string) error {
+		if !grammar.MatchString(s) {
+			return fmt.Errorf("%q is not %s", show(s), what)
+		}
+		return nil
+	}
+}
+
+var (
+	checkName    = matches(nameGrammar, "a name of letters, digits and . _ + -")
+	checkDigest  = matches(digestGrammar, "sha256: and 64 lower-case hex digits")
+	checkKeyID   = matches(keyGrammar, "a key ID or fingerprint of 16, 40 or 64 lower-case hex digits")
+	checkRPMName = matches(rpmNameGrammar, "the name of an RPM")
+	checkRPMArch = matches(rpmArchGrammar, "the arch of an RPM")
+	checkEVR     = matches(evrGrammar, "version-release, with epoch: before it only when it is not 0")
+	checkStream  = matches(streamGrammar, "a module stream, name:stream")
+	checkChart   = matches(chartGrammar, "the name of a chart")
+	checkVersion = matches(versionGrammar, "the version of a chart")
+)
+
+func checkArch(arch string) error {
+	if _, ok := GoArch(arch); ok {
+		return nil
+	}
+	if rpm, ok := Arch(arch); ok {
+		return fmt.Errorf("%q is what images call it, write %s", arch, rpm)
+	}
+	return fmt.Errorf("%q is not known, known are %s", show(arch), strings.Join(Arches(), ", "))
+}
+
+// checkPath takes relative slash paths that mean the same everywhere: as they
+// stand, joined to a directory, or in a URL.
+func checkPath(p string) error {
+	if strings.HasPrefix(p, "/") {
+		return fmt.Errorf("%q begins with a slash, want a relative path", show(p))
+	}
+	if strings.Contains(p, `\`) {
+		return fmt.Errorf("%q holds a backslash", show(p))
+	}
+	if err := checkOneLine(p); err != nil {
+		return err
+	}
+	for seg := range strings.SplitSeq(p, "/") {
+		switch seg {
+		case "":
+			return fmt.Errorf("%q holds an empty segment", show(p))
+		case ".", "..":
+			return fmt.Errorf("%q holds the segment %s", show(p), seg)
+		}
+	}
+	return nil
+}
+
+// checkOneLine takes text that can be shown as it is.
+func checkOneLine(s string) error {
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("%q is not UTF-8", show(s))
+	}
+	for _, r := range s {
+		if isControl(r) || isHidden(r) {
+			return fmt.Errorf("%q holds the control or invisible character %U", show(s), r)
+		}
+	}
+	return nil
+}
+
+// checkNote takes text of any number of lines.
+func checkNote(s string) error {
+	return checkOneLine(strings.NewReplacer("\n", "", "\t", "", "\r", "").Replace(s))
+}
+
+func checkArmor(s string) error {
+	const begin, end = "-----BEGIN PGP PUBLIC KEY BLOCK-----", "-----END PGP PUBLIC KEY BLOCK-----"
+	switch t := strings.TrimSpace(s); {
+	case strings.Contains(t, "PRIVATE KEY"):
+		return errors.New("holds a private key: only public keys belong here")
+	case !strings.HasPrefix(t, begin) || !strings.HasSuffix(t, end):
+		return fmt.Errorf("is not an armored public key, %s to %s", begin, end)
+	}
+	return checkNote(s)
+}
+
+// checkURL takes http, https and file URLs. Its errors never show the URL,
+// which may hold a secret.
+func checkURL(raw string) error {
+	if strings.ContainsAny(raw, " \"<>\\^`{|}") || checkOneLine(raw) != nil {
+		return errors.New("holds a character that must be percent-encoded in a URL")
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errors.New("is not a URL")
+	}
+	if u.User != nil {
+		return errHasUserinfo
+	}
+	switch u.Scheme {
+	case "http", "https":
+		if u.Hostname() == "" {
+			return fmt.Errorf("is an %s URL without a host", u.Scheme)
+		}
+	case "file":
+		switch {
+		case u.Host != "" && u.Host != "localhost":
+			return errors.New("is a file URL with a host, write file:path or file:///path")
+		case u.Opaque == "" && (u.Path == "" || u.Path == "/"):
+			return errors.New("is a file URL without a path")
+		case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+			return errors.New("is a file URL with a query or fragment")
+		}
+	case "":
+		return errors.New("is not a URL: no scheme, want http, https or file")
+	default:
+		return errors.New("has a scheme that is not http, https or file")
+	}
+	return nil
+}
+
+// checkRepoURL is checkURL for URLs in which $basearch stands for the arch.
+func checkRepoURL(raw string) error { return checkURL(strings.ReplaceAll(raw, "$basearch", "x")) }
+
+// localSource splits a source on disk: oci-layout:DIR[:REF],
+// oci-archive:FILE[:REF] or docker-archive:FILE[:REF].
+func localSource(source string) (path, ref string, ok bool) {
+	kind, rest, found := strings.Cut(source, ":")
+	if !found {
+		return "", "", false
+	}
+	switch kind {
+	case "oci-layout", "oci-archive", "docker-archive":
+		path, ref, _ = strings.Cut(rest, ":")
+		return path, ref, true
+	default:
+		return "", "", false
+	}
+}
+
+// checkSource takes the sources of images. As with URLs, what is no reference
+// is not shown when it may hold a secret.
+func checkSource(source string) error {
+	path, ref, local := localSource(source)
+	if !local {
+		if _, err := reference.ParseNormalizedNamed(source); err != nil {
+			return fmt.Errorf("%q %w", show(source), errNotReference)
+		}
+		return nil
+	}
+	if err := checkOneLine(source); err != nil {
+		return err
+	}
+	if path == "" || strings.HasSuffix(source, ":") {
+		return fmt.Errorf("%q: want oci-layout:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]", show(source))
+	}
+	if strings.HasPrefix(source, "docker-archive:") && ref != "" {
+		if _, err := reference.ParseNormalizedNamed(ref); err != nil {
+			return fmt.Errorf("%q: %q %w", show(source), show(ref), errNotReference)
+		}
+	}
+	return nil
+}
+
+// sourceKey is the same for sources that name the same thing: busybox and
+// docker.io/library/busybox:latest.
+func sourceKey(source string) string {
+	if _, _, local := localSource(source); local {
+		return source
+	}
+	named, err := reference.ParseNormalizedNamed(source)
+	if err != nil {
+		return source
+	}
+	return reference.TagNameOnly(named).String()
+}
+
+// sourceDigest is the digest that a source pins by itself, if it does.
+func sourceDigest(source string) digest.Digest {
+	if _, _, local := localSource(source); local {
+		return ""
+	}
+	named, err := reference.ParseNormalizedNamed(source)
+	if err != nil {
+		return ""
+	}
+	if d, ok := named.(reference.Digested); ok {
+		return d.Digest()
+	}
+	return ""
+}
+
+// checkPublish takes repository:tag. The host in front keeps the parser from
+// taking the first part of the repository for one.
+func checkPublish(name string) error {
+	ref, err := reference.Parse("target.invalid/" + name)
+	if err != nil {
+		return fmt.Errorf("%q is not repository:tag", show(name))
+	}
+	_, tagged := ref.(reference.Tagged)
+	_, digested := ref.(reference.Digested)
+	if !tagged || digested {
+		return fmt.Errorf("%q is not repository:tag", show(name))
+	}
+	return nil
+}
+
+func checkTime(t time.Time) error {
+	if t.Year() < 1970 || t.Year() > 9999 {
+		return fmt.Errorf("the year %d is not between 1970 and 9999", t.Year())
+	}
+	return nil
+}
+
+// show gives a value for an error: not all of a long one, and without what
+// stands before an @ as a name and password do. A digest after the @ makes it a
+// reference.
+func show(s string) string {
+	if i := strings.LastIndexByte(s, '@'); i >= 0 && strings.Contains(s[:i], ":") && !strings.HasPrefix(s[i:], "@sha256:") {
+		s = "…" + s[i:]
+	}
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
+	return s
+}

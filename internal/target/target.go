@@ -1,0 +1,166 @@
+// Package target decides where each artifact of a bundle goes: under which names an
+// image is published, in which repository and at which path an RPM, a file or a
+// chart is stored. Push, audit and serve share it, so that all three mean the same
+// place. It knows names only; it talks to no server.
+package target
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// A Naming is the policy that turns an image's full reference into the repository
+// name at the target. The zero value is "keep".
+type Naming struct {
+	policy, arg string
+}
+
+// The naming policies.
+const (
+	policyKeep    = "keep"
+	policyPrefix  = "prefix"
+	policyFlatten = "flatten"
+)
+
+// ParseNaming reads keep, prefix:P or flatten:NS.
+func ParseNaming(s string) (Naming, error) {
+	policy, arg, _ := strings.Cut(s, ":")
+	ok := policy == policyKeep && arg == "" && !strings.Contains(s, ":") ||
+		(policy == policyPrefix || policy == policyFlatten) && namePattern.MatchString(arg)
+	if !ok {
+		return Naming{}, fmt.Errorf("naming policy %q is none of keep, prefix:NAME, flatten:NAME", s)
+	}
+	return Naming{policy, arg}, nil
+}
+
+// String returns what ParseNaming reads.
+func (n Naming) String() string {
+	if n.arg == "" {
+		return cmp.Or(n.policy, policyKeep)
+	}
+	return n.policy + ":" + n.arg
+}
+
+// Repository returns the repository name for an image repository with its registry
+// host (quay.io/coreos/flannel): keep drops the host, prefix keeps it below a name,
+// flatten keeps the last part only. A port's colon becomes a dash.
+func (n Naming) Repository(repository string) string {
+	host, path, ok := strings.Cut(repository, "/")
+	if !ok {
+		host, path = "", repository
+	}
+	switch n.policy {
+	case policyPrefix:
+		return strings.TrimSuffix(n.arg+"/"+strings.ReplaceAll(host, ":", "-"), "/") + "/" + path
+	case policyFlatten:
+		return n.arg + "/" + path[strings.LastIndexByte(path, '/')+1:]
+	}
+	return path
+}
+
+// A Ref is one name of an image at the target. Tag is empty where the image is
+// published by digest only.
+type Ref struct {
+	Repository, Tag string
+}
+
+// String returns repository:tag.
+func (r Ref) String() string {
+	if r.Tag == "" {
+		return r.Repository
+	}
+	return r.Repository + ":" + r.Tag
+}
+
+// A Place is where an RPM, a file or a chart is stored.
+type Place struct {
+	Repository, Path string
+}
+
+// A Map says which repositories of a target take which kind of artifact.
+type Map struct {
+	Docker, Yum, Raw, Helm string
+	Naming                 Naming
+}
+
+// Default is the map that holds where no flag says otherwise.
+func Default() Map {
+	return Map{Docker: "docker-hosted", Yum: "yum-hosted", Raw: "raw-hosted", Helm: "helm-hosted"}
+}
+
+// Refs returns the names of an image at the target: those the lock publishes, else
+// the one that the naming policy gives.
+func (m Map) Refs(img manifest.Image) []Ref {
+	var refs []Ref
+	for _, p := range img.Publish {
+		repository, tag := manifest.SplitReference(p)
+		refs = append(refs, Ref{repository, tag})
+	}
+	if len(refs) > 0 {
+		return refs
+	}
+	repository, tag := manifest.SplitReference(img.Name)
+	return []Ref{{m.Naming.Repository(repository), tag}}
+}
+
+// RPM returns the place of a package.
+func (m Map) RPM(r manifest.RPM) Place { return Place{m.Yum, r.Path()} }
+
+// File returns the place of a file.
+func (m Map) File(f manifest.File) Place { return Place{m.Raw, f.Path} }
+
+// Chart returns the place of a chart.
+func (m Map) Chart(c manifest.Chart) Place { return Place{m.Helm, c.File()} }
+
+// A Collision is one name at the target that several contents claim.
+type Collision struct {
+	Name    string
+	Sources []string // artifact names with their digests
+}
+
+// Error implements error.
+func (c *Collision) Error() string {
+	return fmt.Sprintf("%s is claimed by %s: publish them under different names or use another naming policy", c.Name, strings.Join(c.Sources, " and "))
+}
+
+// Collisions finds names at the target that different contents of the items claim,
+// sorted by name.
+func (m Map) Collisions(items []Item) []*Collision {
+	claims := map[string]map[digest.Digest]string{}
+	claim := func(name, source string, d digest.Digest) {
+		if claims[name] == nil {
+			claims[name] = map[digest.Digest]string{}
+		}
+		claims[name][d] = source + " (" + string(d) + ")"
+	}
+	for _, it := range items {
+		for _, r := range it.Refs {
+			if r.Tag != "" {
+				claim("image name "+r.String(), it.Name, it.Digest)
+			}
+		}
+		if it.Kind != manifest.KindImage {
+			claim(it.Place.Repository+"/"+it.Place.Path, it.Name, it.Digest)
+		}
+	}
+	var out []*Collision
+	for name, by := range claims {
+		if len(by) < 2 {
+			continue
+		}
+		c := &Collision{Name: name}
+		for _, s := range by {
+			c.Sources = append(c.Sources, s)
+		}
+		slices.Sort(c.Sources)
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b *Collision) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}

@@ -1,0 +1,136 @@
+package httpx
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxRetryAfter caps what a server may ask for: a wait of hours is a refusal,
+// and the retries that follow will say so sooner.
+const maxRetryAfter = 120 * time.Second
+
+// hosts holds the state of every host that was ever asked.
+type hosts struct {
+	perHost int
+
+	mu sync.Mutex
+	m  map[string]*host
+}
+
+// A host bounds the attempts in flight to one host and port, and knows until when
+// it wants to be left alone.
+type host struct {
+	slots chan struct{}
+
+	mu    sync.Mutex
+	until time.Time
+}
+
+// hostOf returns host:port of a URL in lower case, with the port of the scheme
+// when it names none.
+func hostOf(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+func (hs *hosts) of(u *url.URL) *host {
+	name := hostOf(u)
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	h := hs.m[name]
+	if h == nil {
+		if hs.m == nil {
+			hs.m = make(map[string]*host)
+		}
+		h = &host{slots: make(chan struct{}, hs.perHost)}
+		hs.m[name] = h
+	}
+	return h
+}
+
+// acquire waits for a slot and for the end of a pause. The pause is waited for
+// with the slot in hand: nobody else may go either, and the order is kept.
+func (h *host) acquire(ctx context.Context) error {
+	select {
+	case h.slots <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	for {
+		d := h.paused()
+		if d <= 0 && ctx.Err() == nil {
+			return nil
+		}
+		if err := sleep(ctx, d); err != nil {
+			h.release()
+			return err
+		}
+	}
+}
+
+func (h *host) release() { <-h.slots }
+
+// pause keeps everybody from the host for d; a longer pause is not shortened.
+func (h *host) pause(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if until := time.Now().Add(d); until.After(h.until) {
+		h.until = until
+	}
+}
+
+func (h *host) paused() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Until(h.until)
+}
+
+// sleep waits for d or for the end of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// retryAfter reads a Retry-After header, in seconds or as a date. A date counts
+// from the server's own Date, so that a wrong clock on either side does no harm.
+// It returns 0 when there is nothing to wait for, and at most maxRetryAfter.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
+	if value == "" {
+		return 0
+	}
+	if isDigits(value) {
+		seconds, err := strconv.ParseInt(value, 10, 32)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
+			return maxRetryAfter // digits that do not fit are a long wait too
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
+}
+
+func isDigits(s string) bool {
+	return strings.Trim(s, "0123456789") == ""
+}

@@ -1,0 +1,119 @@
+package httpx
+
+import (
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"mime"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// maxStatusBody is how much of an error page is worth quoting.
+const maxStatusBody = 4 << 10
+
+// A StatusError is an answer whose status is not what was asked for.
+type StatusError struct {
+	Method     string
+	URL        string // redacted: no userinfo, no query values
+	Code       int
+	Reason     string        // text after the code in the status line; Nexus puts the cause here
+	Body       string        // first 4 KiB of a text body, without tags, on one line
+	RetryAfter time.Duration // 0: not said
+}
+
+func (e *StatusError) Error() string {
+	reason := e.Reason
+	if reason == "" {
+		reason = http.StatusText(e.Code)
+	}
+	s := strings.TrimSpace(fmt.Sprintf("%s %s: %d %s", e.Method, e.URL, e.Code, reason))
+	if e.Body != "" && e.Body != reason {
+		s += ": " + e.Body
+	}
+	return s
+}
+
+// CheckStatus returns nil when the status of resp is one of want (any 2xx when
+// want is empty). Otherwise it reads what the body says, closes it and returns a
+// *StatusError.
+func CheckStatus(resp *http.Response, want ...int) error {
+	if slices.Contains(want, resp.StatusCode) || (len(want) == 0 && resp.StatusCode/100 == 2) {
+		return nil
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxStatusBody)) // what can be read is quoted
+	discard(resp.Body)
+	return newStatusError(resp, body)
+}
+
+func newStatusError(resp *http.Response, body []byte) *StatusError {
+	e := &StatusError{
+		Code:       resp.StatusCode,
+		Reason:     oneLine(strings.TrimPrefix(resp.Status, fmt.Sprint(resp.StatusCode))),
+		Body:       bodyText(resp.Header.Get("Content-Type"), body),
+		RetryAfter: retryAfter(resp.Header, time.Now()),
+	}
+	if resp.Request != nil {
+		e.Method, e.URL = resp.Request.Method, RedactURL(resp.Request.URL)
+	}
+	return e
+}
+
+// ReadBody reads a whole response body of at most limit bytes and closes it.
+func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
+	defer resp.Body.Close()
+	url := ""
+	if resp.Request != nil {
+		url = RedactURL(resp.Request.URL)
+	}
+	if resp.ContentLength > limit {
+		return nil, fmt.Errorf("read %s: %d bytes are more than the %d allowed here", url, resp.ContentLength, limit)
+	}
+	// One byte more tells a body of exactly limit bytes from a longer one.
+	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil && (errors.As(err, new(*UnavailableError)) || errors.As(err, new(*StatusError))):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", url, err)
+	case int64(len(data)) > limit:
+		return nil, fmt.Errorf("read %s: more than the %d bytes allowed here", url, limit)
+	}
+	return data, nil
+}
+
+var (
+	unseen = regexp.MustCompile(`(?is)<!--.*?-->|<(script|style)\b.*?</(script|style)\s*>|<head\b.*?</head\s*>`)
+	tag    = regexp.MustCompile(`(?s)<[^>]*>`)
+)
+
+// bodyText makes an error page fit for one line of a message. A body that is not
+// text says nothing. JSON is left as it is, for callers that read it.
+func bodyText(contentType string, body []byte) string {
+	media, _, _ := mime.ParseMediaType(contentType) // malformed: judged by content
+	media, text := strings.ToLower(media), strings.TrimSpace(string(body))
+	switch {
+	case text == "" || strings.ContainsRune(text, 0):
+		return ""
+	case strings.HasSuffix(media, "json"):
+		return oneLine(text)
+	case media != "" && !strings.HasPrefix(media, "text/") && !strings.HasSuffix(media, "xml"):
+		return ""
+	case strings.HasPrefix(text, "<"):
+		text = html.UnescapeString(tag.ReplaceAllString(unseen.ReplaceAllString(text, " "), " "))
+	}
+	return oneLine(text)
+}
+
+// oneLine joins words by single spaces and drops what a terminal might obey.
+func oneLine(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+}

@@ -1,0 +1,188 @@
+package httpx
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCheckStatus(t *testing.T) {
+	const page = `<!DOCTYPE html><html><head><title>400 - Nexus</title><style>p{}</style></head><body>
+<script>alert("x")</script><!-- version 3.40 --><p>Repository does&nbsp;not allow
+updating assets: <b>raw-hosted</b></p></body></html>`
+	json := `{"errors":[{"code":"MANIFEST_INVALID","message":"<layer> is unknown"}]}`
+	tests := []struct {
+		name, status, header, body string
+		want                       StatusError
+		text                       string
+	}{
+		{
+			"reason phrase", "400 Repository does not allow updating assets: raw-hosted", "Content-Type: text/html", page,
+			StatusError{Code: 400, Reason: "Repository does not allow updating assets: raw-hosted", Body: "Repository does not allow updating assets: raw-hosted"},
+			"400 Repository does not allow updating assets: raw-hosted",
+		},
+		{
+			"json is left alone", "400 Bad Request", "Content-Type: application/json; charset=utf-8", json,
+			StatusError{Code: 400, Reason: "Bad Request", Body: json},
+			"400 Bad Request: " + json,
+		},
+		{
+			"no reason", "404 ", "Content-Type: text/plain", "",
+			StatusError{Code: 404},
+			"404 Not Found",
+		},
+		{
+			"unknown code", "599 ", "Content-Type: text/plain", "oops",
+			StatusError{Code: 599, Body: "oops"},
+			"599: oops",
+		},
+		{
+			"retry later", "503 Service Unavailable", "Retry-After: 7", "down",
+			StatusError{Code: 503, Reason: "Service Unavailable", Body: "down", RetryAfter: 7 * time.Second},
+			"503 Service Unavailable: down",
+		},
+		{
+			"binary", "403 Forbidden", "Content-Type: application/octet-stream", "\x7fELF",
+			StatusError{Code: 403, Reason: "Forbidden"},
+			"403 Forbidden",
+		},
+		{
+			"binary called text", "403 Forbidden", "Content-Type: text/plain", "a\x00b",
+			StatusError{Code: 403, Reason: "Forbidden"},
+			"403 Forbidden",
+		},
+		{
+			"terminal escapes", "403 For\x1b[31mbidden", "Content-Type: text/plain", "a\x1b[2Jb\r\n\u202ec\xff",
+			StatusError{Code: 403, Reason: "For [31mbidden", Body: "a [2Jb c\uFFFD"},
+			"403 For [31mbidden: a [2Jb c\uFFFD",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			addr := serveRaw(t, func(_ int, conn *net.TCPConn, _ *http.Request) {
+				fmt.Fprintf(conn, "HTTP/1.1 %s\r\n%s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", tt.status, tt.header, len(tt.body), tt.body)
+			})
+			resp, err := get(t, fast(t, Options{Attempts: 1}), strings.Replace(addr, "//", "//u:p@", 1)+"/v2/x?_state=abc&digest=sha256:1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ok := errors.AsType[*StatusError](CheckStatus(resp, http.StatusOK, http.StatusCreated))
+			if !ok {
+				t.Fatal("want a *StatusError")
+			}
+			tt.want.Method = http.MethodGet
+			tt.want.URL = addr + "/v2/x?_state=REDACTED&digest=REDACTED"
+			if diff := cmp.Diff(&tt.want, got); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			if want := "GET " + tt.want.URL + ": " + tt.text; got.Error() != want {
+				t.Errorf("text %q, want %q", got.Error(), want)
+			}
+		})
+	}
+}
+
+// trackedBody tells whether it was closed and how much of it was read.
+type trackedBody struct {
+	io.Reader
+	read   int
+	closed bool
+}
+
+func (b *trackedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.read += n
+	return n, err
+}
+
+func (b *trackedBody) Close() error { b.closed = true; return nil }
+
+func TestCheckStatusAndTheBody(t *testing.T) {
+	tests := []struct {
+		code   int
+		want   []int
+		ok     bool
+		length int64
+	}{
+		{200, nil, true, 10},
+		{204, nil, true, 10},
+		{302, nil, false, 10},
+		{200, []int{200, 206}, true, 10},
+		{201, []int{200}, false, 10},
+		{500, []int{200}, false, 1 << 40},
+	}
+	for _, tt := range tests {
+		body := &trackedBody{Reader: io.LimitReader(zeros{}, tt.length)}
+		err := CheckStatus(&http.Response{StatusCode: tt.code, Body: body}, tt.want...)
+		if (err == nil) != tt.ok || body.closed == tt.ok {
+			t.Errorf("%d, want %v: got %v, closed %v", tt.code, tt.want, err, body.closed)
+		}
+		if body.read > 1<<20 || (tt.ok && body.read > 0) {
+			t.Errorf("%d, want %v: %d bytes were read", tt.code, tt.want, body.read)
+		}
+	}
+}
+
+func TestStatusBodyIsCapped(t *testing.T) {
+	e := newStatusError(&http.Response{StatusCode: 500}, nil)
+	if e.Body != "" || e.URL != "" {
+		t.Errorf("without request and body: %+v", e)
+	}
+	body := &trackedBody{Reader: strings.NewReader(strings.Repeat("word ", 10_000))}
+	err := CheckStatus(&http.Response{StatusCode: 500, Body: body})
+	if se, ok := errors.AsType[*StatusError](err); !ok || len(se.Body) > 4096 || len(se.Body) < 4000 {
+		t.Errorf("body of %d bytes in %v", len(se.Body), err)
+	}
+}
+
+func TestReadBody(t *testing.T) {
+	broken := errors.New("line cut")
+	tests := []struct {
+		name   string
+		length int64
+		body   io.Reader
+		limit  int64
+		want   string
+		err    string
+	}{
+		{"shorter", -1, strings.NewReader("abc"), 4, "abc", ""},
+		{"exact", 4, strings.NewReader("abcd"), 4, "abcd", ""},
+		{"one too long", -1, strings.NewReader("abcde"), 4, "", "more than the 4 bytes allowed"},
+		{"declared too long", 5, strings.NewReader("abcde"), 4, "", "5 bytes are more than the 4 allowed"},
+		{"endless", -1, zeros{}, 1000, "", "more than the 1000 bytes allowed"},
+		{"broken", -1, io.MultiReader(strings.NewReader("ab"), errReader{broken}), 4, "", "line cut"},
+		{"empty", 0, bytes.NewReader(nil), 4, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			body := &trackedBody{Reader: tt.body}
+			req := newRequest(t, http.MethodGet, "http://host/list?token=s3cr3t", nil)
+			got, err := ReadBody(&http.Response{ContentLength: tt.length, Body: body, Request: req}, tt.limit)
+			if tt.err == "" && (err != nil || string(got) != tt.want) {
+				t.Errorf("got %q, %v; want %q", got, err, tt.want)
+			}
+			if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), "http://host/list?token=REDACTED")) {
+				t.Errorf("got %v, want %q and the redacted URL in it", err, tt.err)
+			}
+			if !body.closed || body.read > 2000 {
+				t.Errorf("closed %v after %d bytes", body.closed, body.read)
+			}
+		})
+	}
+}
+
+func TestReadBodyKeepsTheCause(t *testing.T) {
+	body := &trackedBody{Reader: errReader{&UnavailableError{Host: "h:80", Attempts: 3, Err: io.ErrUnexpectedEOF}}}
+	_, err := ReadBody(&http.Response{ContentLength: -1, Body: body}, 10)
+	if ua := wantUnavailable(t, err); ua.Attempts != 3 {
+		t.Errorf("got %v", err)
+	}
+}

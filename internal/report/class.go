@@ -1,0 +1,147 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"syscall"
+
+	"airbundle/internal/digestio"
+	"airbundle/internal/httpx"
+)
+
+// A Class is the kind of a failure; its value is the exit code (docs/operations.md).
+type Class int
+
+// The classes, and the exit codes of all commands.
+const (
+	ClassOK          Class = 0
+	ClassInternal    Class = 1
+	ClassUsage       Class = 2
+	ClassIncomplete  Class = 3 // part is missing, a rerun resumes
+	ClassContent     Class = 4 // content is not what it should be
+	ClassTrust       Class = 5 // signature, rollback, not the locked set
+	ClassUnavailable Class = 6 // remote unavailable after retries
+	ClassRefused     Class = 7 // remote refused: login, read-only, full, conflict
+	ClassLocked      Class = 8 // another process holds the lock
+	ClassLocal       Class = 9 // local resources: space, files, permissions
+)
+
+// rank orders the classes where several apply, worst first.
+var rank = []Class{ClassTrust, ClassContent, ClassRefused, ClassUnavailable, ClassLocal, ClassIncomplete}
+
+// Worst returns the class that decides the exit code: 5 > 4 > 7 > 6 > 9 > 3; any
+// other class that is not 0 comes before all of them.
+func Worst(classes ...Class) Class {
+	worst, at := ClassOK, len(rank)
+	for _, c := range classes {
+		if c == ClassOK {
+			continue
+		}
+		i := slices.Index(rank, c)
+		if i < 0 {
+			return c
+		}
+		if i < at {
+			worst, at = c, i
+		}
+	}
+	return worst
+}
+
+// A Classified error knows its exit code; error types of all packages may have the
+// method without importing this one.
+type Classified interface {
+	error
+	ExitCode() int
+}
+
+// WithClass gives err a class; nil stays nil.
+func WithClass(c Class, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &classed{err, c}
+}
+
+type classed struct {
+	error
+	class Class
+}
+
+func (c *classed) ExitCode() int { return int(c.class) }
+func (c *classed) Unwrap() error { return c.error }
+
+// Classify tells the class of an error by what caused it. Of joined errors the worst
+// class counts. What cannot be told is internal.
+func Classify(err error) Class {
+	if err == nil {
+		return ClassOK
+	}
+	if c, ok := err.(Classified); ok { //nolint:errorlint // the outermost class wins over what it wraps
+		return Class(c.ExitCode())
+	}
+	if joined, ok := errors.AsType[multiError](err); ok {
+		var all []Class
+		for _, e := range joined.Unwrap() {
+			all = append(all, Classify(e))
+		}
+		return Worst(all...)
+	}
+	if c, ok := errors.AsType[Classified](err); ok {
+		return Class(c.ExitCode())
+	}
+	if _, ok := errors.AsType[*digestio.MismatchError](err); ok {
+		return ClassContent
+	}
+	if s, ok := errors.AsType[*httpx.StatusError](err); ok {
+		return statusClass(s.Code)
+	}
+	return systemClass(err)
+}
+
+// multiError is what errors.Join and fmt.Errorf with several %w return.
+type multiError interface {
+	error
+	Unwrap() []error
+}
+
+func statusClass(code int) Class {
+	switch {
+	case code == http.StatusNotFound || code == http.StatusGone || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500 && code != http.StatusInsufficientStorage:
+		return ClassUnavailable
+	default:
+		return ClassRefused
+	}
+}
+
+// systemClass judges errors of the network and of the operating system.
+func systemClass(err error) Class {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return ClassIncomplete
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return ClassUnavailable
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.EFBIG), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
+		return ClassLocal
+	}
+	if _, ok := errors.AsType[*httpx.UnavailableError](err); ok {
+		return ClassUnavailable
+	}
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return ClassLocal
+	}
+	// After files: the errno in a PathError is a net.Error too.
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return ClassUnavailable
+	}
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		return ClassUnavailable
+	}
+	return ClassInternal
+}

@@ -1,0 +1,214 @@
+// Package report holds what a command found out about each artifact, says it as text
+// or JSON, and derives the exit code from it. Verify, push and audit write the same
+// report. It judges nothing itself.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Schema names the JSON form; it changes when members change their meaning.
+const Schema = "airbundle/report/v1"
+
+// A State is what is known of an artifact at the end.
+type State string
+
+// The states of artifacts. OK, Sent and Present are good, all others are findings.
+const (
+	OK        State = "ok"        // whole in the archive
+	Sent      State = "sent"      // was put there by this run
+	Present   State = "present"   // is there, equal
+	Planned   State = "planned"   // a dry run would send it
+	Missing   State = "missing"   // is not there
+	Different State = "different" // something else is there
+	Damaged   State = "damaged"   // content is not what it should be
+	Failed    State = "failed"    // could not be done
+	Unknown   State = "unknown"   // could not be found out
+)
+
+func (s State) good() bool { return s == OK || s == Sent || s == Present || s == Planned }
+
+// A Record is one artifact, or one part of the archive, and what is known of it.
+type Record struct {
+	Kind    string        `json:"kind"` // image, rpm, file, chart, archive
+	Name    string        `json:"name"`
+	Arch    string        `json:"arch,omitempty"`
+	Digest  digest.Digest `json:"digest,omitempty"`
+	Place   string        `json:"place,omitempty"` // where it is, or should be
+	State   State         `json:"state"`
+	Reason  string        `json:"reason,omitempty"`
+	Proof   string        `json:"proof,omitempty"` // what the state rests on
+	Seconds float64       `json:"seconds"`
+	Bytes   int64         `json:"bytes"` // moved by this run
+	Class   Class         `json:"class,omitempty"`
+}
+
+// A Report is the outcome of one command. Its methods are safe for concurrent use.
+type Report struct {
+	Command string        // verify, push, audit
+	Bundle  digest.Digest // the root's digest; empty when there is none
+	Name    string        // the bundle's name
+	Trust   string        // none, root, key
+	Notes   []string      // what the reader should know beside the records
+
+	mu      sync.Mutex
+	records []Record
+	dropped int
+}
+
+// maxFindings caps how many findings one report keeps; good records are all kept.
+const maxFindings = 1000
+
+// Add takes a record. Past 1,000 findings, further ones are only counted.
+func (r *Report) Add(rec Record) {
+	rec.Reason = oneLine(rec.Reason)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !rec.State.good() && r.countFindings() >= maxFindings {
+		r.dropped++
+		return
+	}
+	r.records = append(r.records, rec)
+}
+
+// AddError takes a finding about an artifact, with the reason and class of err.
+func (r *Report) AddError(kind, name string, d digest.Digest, state State, err error) {
+	r.Add(Record{Kind: kind, Name: name, Digest: d, State: state, Reason: err.Error(), Class: Classify(err)})
+}
+
+func (r *Report) countFindings() int {
+	n := 0
+	for _, rec := range r.records {
+		if !rec.State.good() {
+			n++
+		}
+	}
+	return n
+}
+
+// Records returns all records sorted by kind, name, arch, place and state, so that the
+// same input gives the same report in any order of goroutines.
+func (r *Report) Records() []Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := slices.Clone(r.records)
+	slices.SortStableFunc(out, compareRecords)
+	return out
+}
+
+var kindOrder = []string{"archive", string(manifest.KindImage), string(manifest.KindRPM), string(manifest.KindFile), string(manifest.KindChart)}
+
+func compareRecords(a, b Record) int {
+	if n := slices.Index(kindOrder, a.Kind) - slices.Index(kindOrder, b.Kind); n != 0 {
+		return n
+	}
+	for _, p := range [][2]string{{a.Name, b.Name}, {a.Arch, b.Arch}, {a.Place, b.Place}, {string(a.State), string(b.State)}} {
+		if n := strings.Compare(p[0], p[1]); n != 0 {
+			return n
+		}
+	}
+	return strings.Compare(a.Reason, b.Reason)
+}
+
+// Findings returns the records that are not good, sorted as Records.
+func (r *Report) Findings() []Record {
+	return slices.DeleteFunc(r.Records(), func(rec Record) bool { return rec.State.good() })
+}
+
+// Code returns the exit code of the report: the worst class of its findings.
+func (r *Report) Code() int {
+	classes := []Class{}
+	for _, f := range r.Findings() {
+		classes = append(classes, f.Class)
+	}
+	return int(Worst(classes...))
+}
+
+// Counts returns how many records each state has.
+func (r *Report) Counts() map[State]int {
+	counts := map[State]int{}
+	for _, rec := range r.Records() {
+		counts[rec.State]++
+	}
+	return counts
+}
+
+// WriteText prints one line a record; without verbose only findings and notes.
+func (r *Report) WriteText(w io.Writer, verbose bool) error {
+	var b strings.Builder
+	for _, rec := range r.Records() {
+		if rec.State.good() && !verbose {
+			continue
+		}
+		fmt.Fprintf(&b, "%-9s %-7s %s", rec.State, rec.Kind, printable(rec.Name))
+		if rec.Arch != "" {
+			fmt.Fprintf(&b, " [%s]", rec.Arch)
+		}
+		if rec.Place != "" && rec.Place != rec.Name {
+			fmt.Fprintf(&b, " at %s", printable(rec.Place))
+		}
+		if rec.Digest != "" {
+			fmt.Fprintf(&b, " %s", rec.Digest)
+		}
+		for _, s := range []string{rec.Reason, rec.Proof} {
+			if s != "" {
+				fmt.Fprintf(&b, ": %s", printable(s))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	if r.dropped > 0 {
+		fmt.Fprintf(&b, "and %d more findings that are not listed\n", r.dropped)
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "note: %s\n", printable(n))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// WriteJSON prints the whole report as one JSON document; summary is added as given.
+func (r *Report) WriteJSON(w io.Writer, summary any) error {
+	records := r.Records()
+	if records == nil {
+		records = []Record{}
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	return e.Encode(struct {
+		Schema  string        `json:"schema"`
+		Command string        `json:"command"`
+		IsOurs  bool          `json:"bundle"` // false: not an airbundle
+		Name    string        `json:"name,omitempty"`
+		Root    digest.Digest `json:"root,omitempty"`
+		Trust   string        `json:"trust"`
+		Code    int           `json:"exitCode"`
+		Notes   []string      `json:"notes,omitempty"`
+		Dropped int           `json:"unlisted,omitempty"`
+		Records []Record      `json:"records"`
+		Summary any           `json:"summary,omitempty"`
+	}{Schema, r.Command, r.Bundle != "", r.Name, r.Bundle, r.Trust, r.Code(), r.Notes, r.dropped, records, summary})
+}
+
+// oneLine folds white space, so that a record stays one line.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// printable escapes what could drive a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}

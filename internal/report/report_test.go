@@ -1,0 +1,159 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"airbundle/internal/digestio"
+	"airbundle/internal/httpx"
+
+	"github.com/opencontainers/go-digest"
+)
+
+type coded int
+
+func (c coded) Error() string { return "coded" }
+func (c coded) ExitCode() int { return int(c) }
+
+func TestClassify(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want Class
+	}{
+		{nil, ClassOK},
+		{errors.New("a bug"), ClassInternal},
+		{fmt.Errorf("read: %w", &digestio.MismatchError{}), ClassContent},
+		{&httpx.StatusError{Code: 401}, ClassRefused},
+		{&httpx.StatusError{Code: 403}, ClassRefused},
+		{&httpx.StatusError{Code: 409}, ClassRefused},
+		{&httpx.StatusError{Code: 507}, ClassRefused},
+		{&httpx.StatusError{Code: 404}, ClassUnavailable},
+		{&httpx.StatusError{Code: 503}, ClassUnavailable},
+		{&httpx.StatusError{Code: 429}, ClassUnavailable},
+		{&httpx.UnavailableError{Err: io.ErrUnexpectedEOF}, ClassUnavailable},
+		{&net.OpError{Err: syscall.ECONNREFUSED}, ClassUnavailable},
+		{&fs.PathError{Err: fs.ErrPermission}, ClassLocal},
+		{&fs.PathError{Err: syscall.ENOENT}, ClassLocal},
+		{fmt.Errorf("write: %w", syscall.ENOSPC), ClassLocal},
+		{&fs.PathError{Err: syscall.EIO}, ClassLocal},
+		{context.Canceled, ClassIncomplete},
+		{coded(5), ClassTrust},
+		{fmt.Errorf("x: %w", coded(7)), ClassRefused},
+		{errors.Join(&httpx.StatusError{Code: 503}, &digestio.MismatchError{}), ClassContent},
+		{fmt.Errorf("all: %w", errors.Join(&httpx.StatusError{Code: 503}, &httpx.StatusError{Code: 401})), ClassRefused},
+		{WithClass(ClassTrust, errors.Join(&httpx.StatusError{Code: 503})), ClassTrust},
+	} {
+		if got := Classify(c.err); got != c.want {
+			t.Errorf("%v is class %d, want %d", c.err, got, c.want)
+		}
+	}
+	if WithClass(ClassTrust, nil) != nil {
+		t.Error("a class made an error out of nil")
+	}
+}
+
+func TestWorst(t *testing.T) {
+	order := []Class{ClassIncomplete, ClassLocal, ClassUnavailable, ClassRefused, ClassContent, ClassTrust, ClassInternal}
+	for i, lower := range order {
+		for _, higher := range order[i:] {
+			if got := Worst(lower, higher, ClassOK); got != higher {
+				t.Errorf("worst of %d and %d is %d", lower, higher, got)
+			}
+			if got := Worst(higher, lower); got != higher {
+				t.Errorf("worst of %d and %d is %d", higher, lower, got)
+			}
+		}
+	}
+	if Worst() != ClassOK {
+		t.Error("nothing is not OK")
+	}
+}
+
+func TestReportIsTheSameInAnyOrder(t *testing.T) {
+	records := []Record{
+		{Kind: "file", Name: "a", State: Present},
+		{Kind: "image", Name: "b", Arch: "linux/arm64", State: Missing, Class: ClassIncomplete},
+		{Kind: "image", Name: "b", Arch: "linux/amd64", State: Different, Class: ClassContent, Reason: "two\nlines"},
+		{Kind: "archive", Name: "x", State: Damaged, Class: ClassContent},
+		{Kind: "rpm", Name: "z", State: OK},
+	}
+	var want string
+	for shift := range records {
+		rep := &Report{Command: "verify"}
+		var wg sync.WaitGroup
+		for i := range records {
+			wg.Go(func() { rep.Add(records[(i+shift)%len(records)]) })
+		}
+		wg.Wait()
+		var b bytes.Buffer
+		if err := rep.WriteText(&b, true); err != nil {
+			t.Fatal(err)
+		}
+		if want == "" {
+			want = b.String()
+		}
+		if b.String() != want {
+			t.Errorf("shift %d:\n%s\nwant\n%s", shift, b.String(), want)
+		}
+		if rep.Code() != int(ClassContent) || len(rep.Findings()) != 3 {
+			t.Errorf("code %d, %d findings", rep.Code(), len(rep.Findings()))
+		}
+	}
+	if strings.Count(want, "\n") != len(records) || !strings.Contains(want, "two lines") {
+		t.Errorf("a record is not one line:\n%s", want)
+	}
+}
+
+func TestTextAndJSONAgree(t *testing.T) {
+	rep := &Report{Command: "audit", Bundle: digest.FromString("root"), Name: "demo", Trust: "none"}
+	rep.AddError("rpm", "evil\x1b[2J\u202e", digest.FromString("r"), Unknown, &httpx.StatusError{Code: 500})
+	rep.Add(Record{Kind: "file", Name: "good", State: Present})
+	var text, raw bytes.Buffer
+	if err := rep.WriteText(&text, false); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(text.String(), "\x1b\u202e") || strings.Contains(text.String(), "good") {
+		t.Errorf("text: %q", text.String())
+	}
+	if err := rep.WriteJSON(&raw, map[string]int{"n": 1}); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Bundle   bool
+		ExitCode int
+		Root     string
+		Records  []Record
+	}
+	if err := json.Unmarshal(raw.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if !got.Bundle || got.ExitCode != int(ClassUnavailable) || len(got.Records) != 2 || got.Records[0].State != Unknown {
+		t.Errorf("JSON: %+v", got)
+	}
+	raw.Reset()
+	if err := (&Report{}).WriteJSON(&raw, nil); err != nil || !strings.Contains(raw.String(), `"bundle": false`) || !strings.Contains(raw.String(), `"records": []`) {
+		t.Errorf("empty: %s %v", raw.String(), err)
+	}
+}
+
+func TestFindingsAreCapped(t *testing.T) {
+	rep := &Report{}
+	for i := range maxFindings + 7 {
+		rep.Add(Record{Kind: "rpm", Name: fmt.Sprint(i), State: Missing, Class: ClassIncomplete})
+	}
+	rep.Add(Record{Kind: "rpm", Name: "good", State: OK})
+	var b bytes.Buffer
+	if err := rep.WriteText(&b, false); err != nil || len(rep.Findings()) != maxFindings || !strings.Contains(b.String(), "and 7 more findings") {
+		t.Errorf("%d findings, %v", len(rep.Findings()), err)
+	}
+}

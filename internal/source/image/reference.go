@@ -1,0 +1,80 @@
+package image
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/distribution/reference"
+
+	"airbundle/internal/httpx"
+	"airbundle/internal/report"
+)
+
+// The prefixes of local sources.
+const (
+	layoutPrefix  = "oci-layout:"
+	archivePrefix = "oci-archive:"
+	dockerPrefix  = "docker-archive:"
+)
+
+// Local reports whether source names files on this machine rather than a registry.
+func Local(source string) bool {
+	_, _, local := cutLocal(source)
+	return local
+}
+
+// Normalize returns the full reference of a registry source: with the registry's
+// host and the tag or digest (or both) written out, so that busybox becomes
+// docker.io/library/busybox:latest. A local source has none and is an error.
+func Normalize(source string) (string, error) {
+	if Local(source) {
+		return "", usage("image %s: a local source has no reference", source)
+	}
+	ref, err := parseReference(source)
+	if err != nil {
+		return "", err
+	}
+	return ref.String(), nil
+}
+
+// cutLocal splits the prefix off a local source.
+func cutLocal(source string) (prefix, rest string, local bool) {
+	for _, p := range []string{layoutPrefix, archivePrefix, dockerPrefix} {
+		if rest, ok := strings.CutPrefix(source, p); ok {
+			return p, rest, true
+		}
+	}
+	return "", source, false
+}
+
+// splitPath splits PATH[:REF] at the first colon, as skopeo does, and puts a
+// relative path below dir.
+func splitPath(dir, rest string) (path, ref string, err error) {
+	path, ref, _ = strings.Cut(rest, ":")
+	if path == "" {
+		return "", "", usage("the source names no path")
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	return filepath.Clean(path), ref, nil
+}
+
+// parseReference parses a registry source by docker's own grammar, which
+// go-containerregistry's does not enforce: it would let "host/../x" through.
+func parseReference(source string) (reference.Named, error) {
+	if strings.Contains(source, "://") {
+		return nil, usage("image %s: a reference has no scheme", httpx.Redact(source))
+	}
+	ref, err := reference.ParseNormalizedNamed(source)
+	if err != nil {
+		return nil, usage("image %s: %w", source, err)
+	}
+	return reference.TagNameOnly(ref), nil
+}
+
+// usage is an error of what somebody wrote into a request or a lock.
+func usage(format string, args ...any) error {
+	return report.WithClass(report.ClassUsage, fmt.Errorf(format, args...))
+}

@@ -1,0 +1,130 @@
+package serve
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"airbundle/internal/target"
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+)
+
+//go:embed pages.html
+var pagesHTML string
+
+// pages are plain HTML: no script, no image, nothing from elsewhere.
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"quote": shellQuote}).Parse(pagesHTML))
+
+// render answers with a page. The policy forbids whatever a page does not need.
+func (s *Server) render(w http.ResponseWriter, r *http.Request, name string, data any) {
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
+		s.opts.Log.Error("page cannot be made", "path", r.URL.Path, "err", err)
+		http.Error(w, "page cannot be made", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
+	serveBytes(w, r, b.Bytes(), "text/html; charset=utf-8")
+}
+
+// startPage is what the page at / shows.
+type startPage struct {
+	Table    *manifest.Table
+	Root     digest.Digest
+	Base     string // http://host:port
+	Host     string
+	Target   target.Map
+	Bytes    int64
+	Image    string      // one name to pull; empty when there is none
+	Repos    []*repoFile // one for each kind of yum configuration
+	FilePath string      // one file, escaped; empty when there is none
+}
+
+func (s *Server) serveStart(w http.ResponseWriter, r *http.Request) {
+	base, ok := baseURL(r)
+	if !ok {
+		http.Error(w, "the Host header names no host", http.StatusBadRequest)
+		return
+	}
+	t := s.bundle.Table
+	p := startPage{Table: t, Root: s.bundle.Root.Digest, Base: base, Host: r.Host, Target: s.opts.Target, Repos: s.repos}
+	for _, b := range s.bundle.Blobs() {
+		p.Bytes += b.Size
+	}
+	if len(t.Images) > 0 {
+		p.Image = reference(s.opts.Target.Refs(t.Images[0])[0], t.Images[0].Digest)
+	}
+	if len(t.Files) > 0 {
+		at := s.opts.Target.File(t.Files[0])
+		p.FilePath = escapePath(at.Repository + "/" + at.Path)
+	}
+	s.render(w, r, "start", p)
+}
+
+// reference names an image by its tag or, where it has none, its digest.
+func reference(ref target.Ref, d digest.Digest) string {
+	if ref.Tag == "" {
+		return ref.Repository + "@" + string(d)
+	}
+	return ref.String()
+}
+
+// dirEntry is one line of a directory page.
+type dirEntry struct {
+	Href, Name string
+	Size       int64 // -1: not known before it is asked for
+	Digest     digest.Digest
+}
+
+// serveDir answers with the page of a directory below /repository/.
+func (s *Server) serveDir(w http.ResponseWriter, r *http.Request, dir string, names []string) {
+	entries := make([]dirEntry, 0, len(names))
+	for _, name := range names {
+		e := dirEntry{Name: name, Size: -1}
+		bare, slash := strings.CutSuffix(name, "/")
+		e.Href = "./" + url.PathEscape(bare)
+		if slash {
+			e.Href += "/"
+		} else if f, ok := s.files.files[strings.TrimPrefix(dir+"/"+name, "/")]; ok && f.make == nil {
+			e.Size, e.Digest = f.desc.Size, f.desc.Digest
+		}
+		entries = append(entries, e)
+	}
+	s.render(w, r, "directory", struct {
+		Path    string
+		Entries []dirEntry
+	}{strings.TrimSuffix("/repository/"+dir, "/") + "/", entries})
+}
+
+// imageLine is one line of the page of images.
+type imageLine struct {
+	Ref string
+	manifest.Image
+}
+
+func (s *Server) serveImages(w http.ResponseWriter, r *http.Request) {
+	var lines []imageLine
+	for _, m := range s.bundle.Table.Images {
+		for _, ref := range s.opts.Target.Refs(m) {
+			lines = append(lines, imageLine{reference(ref, m.Digest), m})
+		}
+	}
+	s.render(w, r, "images", struct {
+		Host   string
+		Images []imageLine
+	}{r.Host, lines})
+}
+
+// shellQuote makes a word of a command that a shell takes as it is.
+func shellQuote(word string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
+	if word != "" && strings.Trim(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

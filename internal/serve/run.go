@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -29,6 +30,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelWarn),
 	}
+	var fresh unused
+	hs.ConnState = fresh.track
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(l) }()
 	select {
@@ -38,9 +41,45 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Grace)
 	defer cancel()
+	fresh.close()
 	err := hs.Shutdown(grace)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("stop serving on %s: responses still open after %s were cut", l.Addr(), s.opts.Grace)
 	}
 	return errors.Join(err, hs.Close())
+}
+
+// unused keeps the connections on which nothing has been asked yet. Clients open some in
+// advance; Shutdown would wait five seconds for each, in case a request is on its way.
+type unused struct {
+	mu     sync.Mutex
+	conns  map[net.Conn]bool
+	closed bool
+}
+
+// track follows the states of connections, as http.Server tells them.
+func (u *unused) track(c net.Conn, state http.ConnState) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case state != http.StateNew:
+		delete(u.conns, c)
+	case u.closed:
+		_ = c.Close()
+	default:
+		if u.conns == nil {
+			u.conns = map[net.Conn]bool{}
+		}
+		u.conns[c] = true
+	}
+}
+
+// close closes them, and those that are still to come.
+func (u *unused) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	for c := range u.conns {
+		_ = c.Close()
+	}
 }

@@ -136,6 +136,35 @@ func TestShutdownCutsAfterGrace(t *testing.T) {
 	}
 }
 
+// A connection on which nothing was asked must not hold up the end.
+func TestShutdownDoesNotWaitForUnusedConnections(t *testing.T) {
+	s, _, _ := gatedServer(t, serve.Options{Grace: time.Hour})
+	ctx, cancel := context.WithCancel(t.Context())
+	base, done := run(ctx, t, s)
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	resp, err := http.Get(base + "/v2/") // after this, the server has accepted c
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	cancel()
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Error("the server spoke on the unused connection")
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(4 * time.Second):
+		t.Error("Run still waits")
+	}
+}
+
 func TestRunReportsABrokenListener(t *testing.T) {
 	s := newFixture(t).server(serve.Options{})
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -125,9 +125,7 @@ func (s *Server) layOut(items []target.Item) error {
 	if len(s.images.names) > 0 {
 		s.files.addDir(s.opts.Target.Docker)
 	}
-	if err := s.addKeys(); err != nil {
-		return err
-	}
+	s.addKeys()
 	s.addRepoFiles()
 	return nil
 }

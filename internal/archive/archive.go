@@ -1,0 +1,43 @@
+// Package archive writes and reads the one file that is carried: an OCI image
+// layout in an uncompressed tar, in a canonical form that leaves no byte open.
+//
+// A [Layout] says where every byte goes, from index.json and the descriptors of
+// the blobs alone, before any of them is at hand. A [Writer] fills the slots of a
+// layout in any order and from many goroutines, survives being killed, and gives
+// the file its name only when it is whole. [Open] reads an archive back, strictly,
+// as a content store; [Scan] does the same but goes on after damage and lists it.
+// [OpenLayout] reads OCI layout tars of other tools.
+//
+// The package knows tar, offsets and digests. What the blobs mean is the business
+// of package manifest; it fetches nothing and compresses nothing.
+package archive
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// ErrNotBundle says that a file is a tar archive, perhaps an OCI layout, but not
+// one in the form of this package. OpenLayout may be able to read it.
+var ErrNotBundle = errors.New("not an airbundle archive")
+
+// A FormatError says where a file departs from the form it should have.
+type FormatError struct {
+	Path    string
+	Offset  int64           // of the first byte concerned
+	Entry   string          // tar entry concerned; empty when it is the file as a whole
+	Digests []digest.Digest // blobs that cannot be whole because of it
+	Msg     string
+}
+
+func (e *FormatError) Error() string {
+	if e.Entry == "" {
+		return fmt.Sprintf("%s: at byte %d: %s", e.Path, e.Offset, e.Msg)
+	}
+	return fmt.Sprintf("%s: at byte %d: entry %q: %s", e.Path, e.Offset, e.Entry, e.Msg)
+}
+
+// maxEntries bounds the memory that the entries of one archive can take.
+const maxEntries = 1_000_000

@@ -1,0 +1,188 @@
+package archive
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/digestio"
+	"airbundle/manifest"
+)
+
+// maxResync is how far a damaged header lets us look for the next one, in all.
+// Before root and table are found there are only JSON documents, none larger.
+const maxResync = manifest.MaxRoot + 4*manifest.MaxImageJSON
+
+// Where a canonical archive has its second entry.
+const indexHeader = 2 * blockSize
+
+// bootstrap finds root and table without knowing the layout, which follows from
+// them. Each header on the way may be damaged: what is looked for has a digest.
+func (s *scanner) bootstrap() (*manifest.Bundle, error) {
+	p, err := s.rootHeader()
+	if err != nil {
+		return nil, err
+	}
+	root, at, err := s.findRoot(p)
+	if err != nil {
+		return nil, err
+	}
+	rootRaw, err := s.read(root, at)
+	if err != nil {
+		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "the root of the bundle cannot be read: %v", err)
+	}
+	m, err := manifest.DecodeRoot(rootRaw)
+	if errors.Is(err, manifest.ErrNotRoot) || err != nil && !json.Valid(rootRaw) {
+		return nil, s.notBundle("its first blob is not the root of a bundle")
+	}
+	if err != nil {
+		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "%v", err)
+	}
+	tableRaw, err := s.findTable(m.Config, at+root.Size+padding(root.Size))
+	if err != nil {
+		return nil, err
+	}
+	b, err := manifest.Open(rootRaw, tableRaw)
+	if err != nil {
+		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "%v", err)
+	}
+	return b, nil
+}
+
+func (s *scanner) notBundle(why string) error {
+	return fmt.Errorf("%s: %w: %s", s.path, ErrNotBundle, why)
+}
+
+// block reads the block at p; the error is io.EOF when the file ends before its end.
+func (s *scanner) block(p int64) (b block, err error) {
+	_, err = s.r.ReadAt(b[:], p)
+	return b, err
+}
+
+// unreadable is the error for a block that is needed and cannot be had.
+func (s *scanner) unreadable(p int64, entry, what string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return s.errorf(s.size, entry, "the file ends after %d bytes, before %s", s.size, what)
+	}
+	return s.errorf(p, entry, "%s cannot be read: %v", what, err)
+}
+
+// read reads and verifies a document of which nothing but the descriptor is known.
+func (s *scanner) read(d ocispec.Descriptor, at int64) ([]byte, error) {
+	return digestio.ReadAll(io.NewSectionReader(s.r, at, d.Size), d, manifest.MaxRoot)
+}
+
+// rootHeader decides whether the file has our form at all, and returns where the
+// header of the root should be.
+func (s *scanner) rootHeader() (int64, error) {
+	first, firstErr := s.block(0)
+	second, _ := s.block(indexHeader)
+	name, size, err := decodeHeader(&second)
+	isIndex := err == nil && name == ocispec.ImageIndexFile && size <= manifest.MaxRoot
+	switch ours := first == encodeHeader(ocispec.ImageLayoutFile, int64(len(ociLayout))); {
+	case s.size == 0:
+		return 0, s.errorf(0, "", "the file is empty")
+	case firstErr != nil && !errors.Is(firstErr, io.EOF) && !isIndex:
+		return 0, s.unreadable(0, ocispec.ImageLayoutFile, "its header", firstErr)
+	case !ours && first.checksumOK():
+		return 0, s.notBundle("its first entry is not that of a bundle")
+	case !ours && !isIndex:
+		return 0, s.errorf(0, "", "not a tar archive, or one whose beginning is destroyed")
+	case !isIndex && second.checksumOK() && cString(second.name()) != ocispec.ImageIndexFile:
+		return 0, s.notBundle("its second entry is not index.json")
+	}
+	if isIndex {
+		return indexHeader + blockSize + size + padding(size), nil
+	}
+	budget := int64(maxResync)
+	p, ok := s.resync(indexHeader+blockSize, &budget)
+	if !ok {
+		return 0, s.errorf(indexHeader, ocispec.ImageIndexFile, "its header is damaged and no other entry follows")
+	}
+	return p, nil
+}
+
+// resync returns the first block at or after p that is a canonical header of a blob.
+func (s *scanner) resync(p int64, budget *int64) (int64, bool) {
+	for ; *budget > 0; *budget -= blockSize {
+		b, err := s.block(p)
+		if errors.Is(err, io.EOF) {
+			return 0, false
+		}
+		if _, ok := blobOf(&b); ok && err == nil {
+			return p, true
+		}
+		p += blockSize
+	}
+	return 0, false
+}
+
+// blobOf returns what a canonical header of a blob says.
+func blobOf(b *block) (ocispec.Descriptor, bool) {
+	name, size, err := decodeHeader(b)
+	if err != nil || len(name) <= len(blobPrefix) || name[:len(blobPrefix)] != blobPrefix {
+		return ocispec.Descriptor{}, false
+	}
+	d := digest.NewDigestFromEncoded(digest.SHA256, name[len(blobPrefix):])
+	return ocispec.Descriptor{Digest: d, Size: size}, d.Validate() == nil
+}
+
+// findRoot returns the root's descriptor and where its content stands: what the
+// header at p says, or, when that is damaged, what index.json says.
+func (s *scanner) findRoot(p int64) (d ocispec.Descriptor, at int64, err error) {
+	b, err := s.block(p)
+	if errors.Is(err, io.EOF) {
+		return d, 0, s.unreadable(p, "", "the root of the bundle", err)
+	}
+	if d, ok := blobOf(&b); ok {
+		if d.Size > manifest.MaxRoot {
+			return d, 0, s.notBundle("its first blob is too large for the root of a bundle")
+		}
+		return d, p + blockSize, nil
+	}
+	if b.checksumOK() {
+		return d, 0, s.notBundle("its third entry is not a blob in the form of a bundle")
+	}
+	var index ocispec.Index
+	start := int64(indexHeader + blockSize)
+	if json.NewDecoder(io.NewSectionReader(s.r, start, p-start)).Decode(&index) == nil {
+		for _, d := range index.Manifests {
+			if d.ArtifactType == manifest.ArtifactTypeBundle {
+				return d, p + blockSize, nil
+			}
+		}
+	}
+	return d, 0, s.errorf(p, "", "the header of the root is damaged, and index.json does not name the root")
+}
+
+// findTable returns the content of the table, which is one of the blobs behind p.
+func (s *scanner) findTable(table ocispec.Descriptor, p int64) ([]byte, error) {
+	budget := int64(maxResync)
+	for range maxEntries {
+		b, err := s.block(p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		d, ok := blobOf(&b)
+		if !ok || d.Digest == table.Digest {
+			if raw, err := s.read(table, p+blockSize); err == nil {
+				return raw, nil
+			} else if ok {
+				return nil, s.errorf(p+blockSize, blobPrefix+d.Digest.Encoded(), "the table of the bundle is damaged: %v", err)
+			}
+			if p, ok = s.resync(p+blockSize, &budget); !ok {
+				break
+			}
+			continue
+		}
+		if d.Size > s.size-p {
+			break
+		}
+		p += blockSize + d.Size + padding(d.Size)
+	}
+	return nil, s.errorf(min(p, s.size), blobPrefix+table.Digest.Encoded(), "the table of the bundle is missing")
+}

@@ -1,0 +1,128 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+
+	"airbundle/internal/digestio"
+	"airbundle/manifest"
+)
+
+// An Archive is an open archive: a read-only content store (oras-go's
+// content.ReadOnlyStorage). It is safe for concurrent use.
+type Archive struct {
+	path    string
+	f       *os.File
+	size    int64
+	bundle  *manifest.Bundle
+	layout  *Layout
+	offsets []int64
+}
+
+// Open opens an archive and checks everything but the contents of the blobs, which
+// are checked when they are read: every byte of every header, index.json, padding,
+// end and size must be what follows from the root. The error is ErrNotBundle for a
+// tar archive of another form, else a *FormatError with the first departure.
+func Open(path string) (*Archive, error) {
+	a, problems, err := Scan(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems[0], a.Close())
+	}
+	return a, nil
+}
+
+// Bundle returns root and table.
+func (a *Archive) Bundle() *manifest.Bundle { return a.bundle }
+
+// Path returns the path that the archive was opened by.
+func (a *Archive) Path() string { return a.path }
+
+// Size returns the size of the file.
+func (a *Archive) Size() int64 { return a.size }
+
+// Offset returns where in the file the content of a blob stands; false when it is
+// not there.
+func (a *Archive) Offset(d digest.Digest) (int64, bool) {
+	i, ok := a.layout.byDigest[d]
+	if !ok || a.offsets[i] < 0 {
+		return 0, false
+	}
+	return a.offsets[i], true
+}
+
+// Fetch opens a blob. What is read is verified: EOF means that size and digest are
+// right. A blob that the bundle does not have is errdef.ErrNotFound; one that it
+// should have and the file lacks is a *FormatError.
+func (a *Archive) Fetch(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	i, ok := a.layout.byDigest[d.Digest]
+	if !ok {
+		return nil, fmt.Errorf("%s: blob %s: %w", a.path, d.Digest, errdef.ErrNotFound)
+	}
+	e := &a.layout.entries[i]
+	if e.size != d.Size {
+		return nil, fmt.Errorf("%s: blob %s: has %d bytes, not %d", a.path, d.Digest, e.size, d.Size)
+	}
+	if a.offsets[i] < 0 {
+		return nil, &FormatError{Path: a.path, Entry: e.name, Digests: []digest.Digest{d.Digest}, Msg: "missing"}
+	}
+	return verified(a.f, a.offsets[i], d), nil
+}
+
+// Exists says whether the archive has a blob of that digest and size. It does not
+// look at the content.
+func (a *Archive) Exists(_ context.Context, d ocispec.Descriptor) (bool, error) {
+	i, ok := a.layout.byDigest[d.Digest]
+	return ok && a.layout.entries[i].size == d.Size && a.offsets[i] >= 0, nil
+}
+
+// Section returns the content of a blob for reading in any order. Nothing is
+// verified: it is for serving ranges to clients that verify.
+func (a *Archive) Section(d digest.Digest) (*io.SectionReader, bool) {
+	at, ok := a.Offset(d)
+	if !ok {
+		return nil, false
+	}
+	return io.NewSectionReader(a.f, at, a.layout.entries[a.layout.byDigest[d]].size), true
+}
+
+// Close closes the file. Readers that are still open fail.
+func (a *Archive) Close() error { return a.f.Close() }
+
+// verified returns a reader of the content at offset that checks it against d.
+func verified(f *os.File, offset int64, d ocispec.Descriptor) io.ReadCloser {
+	return io.NopCloser(digestio.NewReader(&placed{f, offset, offset + max(0, d.Size)}, d))
+}
+
+// A placed reader reads part of a file and says in its errors where it was.
+type placed struct {
+	f       *os.File
+	at, end int64
+}
+
+func (r *placed) Read(p []byte) (int, error) {
+	if r.at >= r.end {
+		return 0, io.EOF
+	}
+	n, err := r.f.ReadAt(p[:min(int64(len(p)), r.end-r.at)], r.at)
+	r.at += int64(n)
+	switch {
+	case n > 0 && errors.Is(err, io.EOF):
+		return n, nil
+	case err != nil && !errors.Is(err, io.EOF):
+		return n, fmt.Errorf("at byte %d: %w", r.at, err)
+	}
+	return n, err
+}

@@ -1,0 +1,46 @@
+package archive
+
+import (
+	"fmt"
+	"os"
+
+	"airbundle/manifest"
+)
+
+// OpenRoot reads the bundle of an archive, or of a file that holds nothing but root and
+// table (manifest.OpenRootFile).
+func OpenRoot(path string) (*manifest.Bundle, error) {
+	if raw, ok, err := rootFile(path); err != nil {
+		return nil, err
+	} else if ok {
+		b, err := manifest.OpenRootFile(raw)
+		if err != nil {
+			return nil, &FormatError{Path: path, Msg: err.Error()}
+		}
+		return b, nil
+	}
+	a, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	return a.Bundle(), nil
+}
+
+// rootFile returns the content of a file that begins as JSON does; no tar does that.
+func rootFile(path string) ([]byte, bool, error) {
+	f, size, err := openRegular(path)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	var first [1]byte
+	if _, err := f.ReadAt(first[:], 0); err != nil || first[0] != '{' {
+		return nil, false, nil
+	}
+	if size > 2*manifest.MaxRoot {
+		return nil, false, &FormatError{Path: path, Msg: fmt.Sprintf("%d bytes are too many for a root file", size)}
+	}
+	raw, err := os.ReadFile(path)
+	return raw, true, err
+}

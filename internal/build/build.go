@@ -1,0 +1,213 @@
+// Package build turns a plan into an archive: it fetches every blob once, in parallel,
+// each into its own slot, verified as it passes, and gives the archive its name when
+// all of it is whole. It knows neither registries nor URLs; the plan brings its own
+// sources.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"airbundle/internal/archive"
+	"airbundle/internal/digestio"
+	"airbundle/internal/plan"
+	"airbundle/internal/progress"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// rounds is how often all origins of a blob are tried. Retries of one request are the
+// transport's work; a second round helps where content arrived wrong.
+const rounds = 2
+
+// Options tune Run. The zero value is ready to use.
+type Options struct {
+	Jobs     int           // blobs fetched at once; default 8
+	Progress progress.Sink // default progress.Discard
+	Done     func(Fetched) // told of each blob that is in its slot, from several goroutines
+}
+
+// A Fetched is one blob that was fetched into its slot.
+type Fetched struct {
+	Blob  plan.Blob
+	Place string // where it came from
+	Took  time.Duration
+}
+
+// A Result says what a build did.
+type Result struct {
+	Size    int64 // of the archive, in bytes
+	Blobs   int   // fetched by this run
+	Fetched int64 // bytes fetched by this run
+	Kept    int64 // bytes that an earlier, killed run had fetched
+}
+
+// A BlobError says which blob could not be fetched, for which artifact and from where.
+type BlobError struct {
+	Artifact string
+	Desc     ocispec.Descriptor
+	Err      error // joined, one per place that was tried
+}
+
+func (e *BlobError) Error() string {
+	return fmt.Sprintf("%s: blob %s: %v", e.Artifact, e.Desc.Digest, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *BlobError) Unwrap() error { return e.Err }
+
+// Run builds the archive of p at path. An existing file at path is replaced at the very
+// end. What a killed run left beside path is continued. On failure nothing stands
+// at path that was not there before, finished slots are kept for the next run, and the
+// error joins a *BlobError for each blob that is missing.
+func Run(ctx context.Context, p *plan.Plan, path string, o Options) (*Result, error) {
+	layout, err := archive.NewLayout(p.Bundle.Index(), p.Bundle.Blobs())
+	if err != nil {
+		return nil, fmt.Errorf("lay out the archive: %w", err)
+	}
+	sink := o.Progress
+	if sink == nil {
+		sink = progress.Discard
+	}
+	w, err := archive.Create(ctx, path, layout, archive.CreateOptions{Jobs: o.Jobs, Progress: sink})
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	res := &Result{Size: layout.Size(), Kept: w.Kept()}
+	if err := fill(ctx, w, p, sink, o, res); err != nil {
+		return res, err
+	}
+	return res, w.Seal()
+}
+
+// fill fetches all missing blobs, the largest first.
+func fill(ctx context.Context, w *archive.Writer, p *plan.Plan, sink progress.Sink, o Options, res *Result) error {
+	byDigest := map[string]plan.Blob{}
+	for _, b := range p.Blobs {
+		byDigest[string(b.Desc.Digest)] = b
+	}
+	var bytes, blobs atomic.Int64
+	var mu sync.Mutex
+	var failed []error
+	g := new(errgroup.Group)
+	g.SetLimit(max(o.Jobs, 1))
+	for _, desc := range w.Missing() {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			b := byDigest[string(desc.Digest)]
+			if err := fetch(ctx, w, b, sink, o); err != nil {
+				mu.Lock()
+				failed = append(failed, &BlobError{b.Artifact, desc, err})
+				mu.Unlock()
+			} else if !b.Local {
+				bytes.Add(desc.Size)
+				blobs.Add(1)
+			}
+			return nil // one blob's failure is data: all are told
+		})
+	}
+	_ = g.Wait()
+	res.Fetched, res.Blobs = bytes.Load(), int(blobs.Load())
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("build stopped: %w", err)
+	}
+	return errors.Join(failed...)
+}
+
+// fetch tries the blob's origins in turn until one gives the right content.
+func fetch(ctx context.Context, w *archive.Writer, b plan.Blob, sink progress.Sink, o Options) error {
+	start := time.Now()
+	var errs []error
+	for round := range rounds {
+		for _, origin := range b.Origins {
+			err := fetchFrom(ctx, w, b, origin, sink)
+			if err == nil {
+				if o.Done != nil && !b.Local {
+					o.Done(Fetched{b, origin.Place, time.Since(start)})
+				}
+				return nil
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if round == 0 || !again(err) {
+				errs = append(errs, fmt.Errorf("%s: %w", origin.Place, err))
+			}
+		}
+		if !slices.ContainsFunc(errs, again) {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// again says whether a second round may help: content that arrived wrong may arrive
+// right, an answer such as 404 will not change.
+func again(err error) bool {
+	_, mismatch := errors.AsType[*digestio.MismatchError](err)
+	return mismatch || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func fetchFrom(ctx context.Context, w *archive.Writer, b plan.Blob, origin plan.Origin, sink progress.Sink) (err error) {
+	rc, err := origin.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	var r io.Reader = rc
+	if !b.Local {
+		task := sink.Begin(b.Artifact, b.Desc.Size)
+		defer func() { task.End(err) }()
+		r = progress.Reader(r, task)
+	}
+	if b.Check == nil {
+		return w.Fill(ctx, b.Desc, r)
+	}
+	return fillChecked(ctx, w, b, r)
+}
+
+// fillChecked lets the blob's own check read along. The slot counts as filled only when
+// both agree, so the check's verdict is awaited inside the stream, before EOF.
+func fillChecked(ctx context.Context, w *archive.Writer, b plan.Blob, r io.Reader) error {
+	pr, pw := io.Pipe()
+	verdict := make(chan error, 1)
+	go func() {
+		err := b.Check(pr)
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // in a stream, EOF would say that all is well
+		}
+		_, _ = io.Copy(io.Discard, pr) // a check that stops early must not stall the stream
+		verdict <- err
+	}()
+	err := w.Fill(ctx, b.Desc, &checkedReader{r: io.TeeReader(r, pw), end: pw, verdict: verdict})
+	pw.CloseWithError(io.ErrClosedPipe)
+	return err
+}
+
+// A checkedReader ends with the check's error in place of EOF where there is one.
+type checkedReader struct {
+	r       io.Reader
+	end     *io.PipeWriter
+	verdict <-chan error
+}
+
+func (c *checkedReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if errors.Is(err, io.EOF) {
+		c.end.Close()
+		if bad := <-c.verdict; bad != nil {
+			return n, bad
+		}
+	}
+	return n, err
+}

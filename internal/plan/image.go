@@ -1,0 +1,204 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"airbundle/internal/digestio"
+	"airbundle/internal/lockfile"
+	"airbundle/manifest"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// An image is a locked image with all its JSON at hand.
+type image struct {
+	entry manifest.Image
+	json  []jsonBlob           // manifests, indexes and configs
+	large []ocispec.Descriptor // layers
+	src   Images
+	lock  lockfile.Image
+}
+
+type jsonBlob struct {
+	mediaType string
+	raw       []byte
+}
+
+// resolve fetches the manifests and configs of a locked image and checks that they are
+// what the lock says: the pinned platforms, and nothing else, of the pinned digest.
+func resolve(ctx context.Context, src Images, lock lockfile.Image) (*image, error) {
+	name, err := imageName(lock)
+	if err != nil {
+		return nil, err
+	}
+	raw, mediaType, err := src.Manifest(ctx, lock.Source, lock.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", lock.Digest, err)
+	}
+	node, err := manifest.ParseImage(mediaType, raw)
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", lock.Digest, err)
+	}
+	img := &image{src: src, lock: lock, entry: manifest.Image{
+		Name: name, Digest: lock.Digest, Publish: lock.Publish, Groups: lock.Groups,
+	}}
+	for _, p := range slices.Sorted(maps.Keys(lock.Platforms)) {
+		img.entry.Platforms = append(img.entry.Platforms, manifest.Platform{Platform: p, Digest: lock.Platforms[p]})
+	}
+	if node.Config != nil {
+		return img, img.single(ctx, mediaType, raw, node)
+	}
+	return img, img.index(ctx, mediaType, raw, node)
+}
+
+// single takes an image that is one manifest: the lock must name it as its only platform.
+func (img *image) single(ctx context.Context, mediaType string, raw []byte, node *manifest.ImageNode) error {
+	ps := img.entry.Platforms
+	if len(ps) != 1 || ps[0].Digest != img.lock.Digest {
+		return fmt.Errorf("%s is a manifest of one platform: the lock must pin that platform to the same digest, and no other", img.lock.Digest)
+	}
+	img.json = append(img.json, jsonBlob{mediaType, raw})
+	return img.platform(ctx, ps[0], node)
+}
+
+// index takes an image with an index. Where platforms are dropped, a derived index is
+// carried in its place and the original stays as evidence.
+func (img *image) index(ctx context.Context, mediaType string, raw []byte, node *manifest.ImageNode) error {
+	var errs []error
+	keep := map[digest.Digest]bool{}
+	for _, p := range img.entry.Platforms {
+		if err := img.child(ctx, node, p); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", p.Platform, err))
+		}
+		keep[p.Digest] = true
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	derived, err := manifest.DeriveIndex(mediaType, raw, keep)
+	if err != nil {
+		return fmt.Errorf("derive an index: %w", err)
+	}
+	img.json = append(img.json, jsonBlob{mediaType, raw})
+	if d := digest.FromBytes(derived); d != img.lock.Digest {
+		img.entry.Digest, img.entry.Original = d, img.lock.Digest
+		img.json = append(img.json, jsonBlob{mediaType, derived})
+	}
+	return nil
+}
+
+// child takes one platform's manifest out of an index.
+func (img *image) child(ctx context.Context, index *manifest.ImageNode, p manifest.Platform) error {
+	i := slices.IndexFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == p.Digest })
+	if i < 0 {
+		return fmt.Errorf("manifest %s is not in the index %s", p.Digest, img.lock.Digest)
+	}
+	entry := index.Manifests[i]
+	if got := manifest.PlatformOf(entry.Platform); got != p.Platform {
+		return fmt.Errorf("the index %s says that %s is for %q", img.lock.Digest, p.Digest, got)
+	}
+	raw, mediaType, err := img.src.Manifest(ctx, img.lock.Source, p.Digest)
+	if err != nil {
+		return fmt.Errorf("manifest %s: %w", p.Digest, err)
+	}
+	if int64(len(raw)) != entry.Size {
+		return &digestio.MismatchError{Want: entry, Got: p.Digest, GotBytes: int64(len(raw))}
+	}
+	if mediaType != entry.MediaType {
+		return fmt.Errorf("manifest %s is a %s, the index says %s", p.Digest, mediaType, entry.MediaType)
+	}
+	node, err := manifest.ParseImage(mediaType, raw)
+	if err != nil {
+		return fmt.Errorf("manifest %s: %w", p.Digest, err)
+	}
+	if node.Config == nil {
+		return fmt.Errorf("manifest %s is an index itself", p.Digest)
+	}
+	img.json = append(img.json, jsonBlob{mediaType, raw})
+	return img.platform(ctx, p, node)
+}
+
+// platform fetches the config, checks that it is for the platform, and notes the layers.
+func (img *image) platform(ctx context.Context, p manifest.Platform, node *manifest.ImageNode) error {
+	rc, err := img.src.Blob(ctx, img.lock.Source, *node.Config)
+	if err != nil {
+		return fmt.Errorf("config %s: %w", node.Config.Digest, err)
+	}
+	defer rc.Close()
+	config, err := digestio.ReadAll(rc, *node.Config, manifest.MaxImageJSON)
+	if err != nil {
+		return fmt.Errorf("config %s: %w", node.Config.Digest, err)
+	}
+	got, err := manifest.ParsePlatform(config)
+	if err != nil {
+		return fmt.Errorf("config %s: %w", node.Config.Digest, err)
+	}
+	// Artifacts that are not images (Helm charts in OCI form) have no platform in their config.
+	if got != "" && got != p.Platform {
+		return fmt.Errorf("the lock says %s, the image's config %s says %s", p.Platform, node.Config.Digest, got)
+	}
+	img.json = append(img.json, jsonBlob{node.Config.MediaType, config})
+	img.large = append(img.large, node.Layers...)
+	return nil
+}
+
+// imageName is the image's full reference, as the archive names it; a local source
+// has no reference and takes its first publish name.
+func imageName(lock lockfile.Image) (string, error) {
+	if lock.Local() {
+		if len(lock.Publish) == 0 {
+			return "", errors.New("a local source needs a publish name")
+		}
+		return lock.Publish[0], nil
+	}
+	named, err := reference.ParseNormalizedNamed(lock.Source)
+	if err != nil {
+		return "", fmt.Errorf("reference %q: %w", lock.Source, err)
+	}
+	switch ref := named.(type) {
+	case reference.Tagged: // a digest beside the tag is in the table already
+		return named.Name() + ":" + ref.Tag(), nil
+	case reference.Digested:
+		return named.Name() + "@" + ref.Digest().String(), nil
+	}
+	return reference.TagNameOnly(named).String(), nil
+}
+
+// image adds a resolved image to the table and its blobs to the plan.
+func (m *maker) image(img *image) {
+	what := "image " + img.entry.Name
+	m.table.Images = append(m.table.Images, img.entry)
+	for _, j := range img.json {
+		m.addRaw(what, j.mediaType, j.raw)
+	}
+	source := img.lock.Source
+	for _, l := range img.large {
+		desc := ocispec.Descriptor{MediaType: l.MediaType, Digest: l.Digest, Size: l.Size}
+		m.add(what, desc, Origin{source, func(ctx context.Context) (io.ReadCloser, error) { return img.src.Blob(ctx, source, desc) }})
+	}
+	if img.entry.Original != "" {
+		m.notes = append(m.notes, fmt.Sprintf("%s: carried as %s with %s only; references pinned to %s will not resolve at the target",
+			img.entry.Name, img.entry.Digest, platformNames(img.entry), img.entry.Original))
+	}
+}
+
+func platformNames(img manifest.Image) string {
+	var names []string
+	for _, p := range img.Platforms {
+		names = append(names, p.Platform)
+	}
+	return strings.Join(names, ", ")
+}
+
+func absent(a lockfile.Absent) manifest.Absent {
+	name := a.Source + a.Path + a.Name
+	return manifest.Absent{Name: name, Arch: a.Arch, Why: a.Why}
+}

@@ -1,0 +1,276 @@
+// Package plan says what a build will contain before anything large is fetched: from a
+// lock and the small JSON of its images it makes the bundle (root, table and all that
+// follows from them) and, for every blob, the places it can be fetched from. It
+// fetches image manifests and configs only, and writes nothing.
+package plan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"airbundle/internal/lockfile"
+	"airbundle/internal/report"
+	"airbundle/internal/rpm"
+	"airbundle/manifest"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Images opens the content of image sources as a lock names them. Both methods ask by
+// digest only. Manifest returns verified bytes; the stream of Blob is not verified.
+type Images interface {
+	Manifest(ctx context.Context, source string, d digest.Digest) (raw []byte, mediaType string, err error)
+	Blob(ctx context.Context, source string, desc ocispec.Descriptor) (io.ReadCloser, error)
+}
+
+// Files opens one URL of a lock. The stream is not verified.
+type Files interface {
+	Open(ctx context.Context, url string, want ocispec.Descriptor) (io.ReadCloser, error)
+}
+
+// Sources are where the content of a lock comes from.
+type Sources struct {
+	Images Images
+	Files  Files
+}
+
+// An Origin is one place a blob can be fetched from.
+type Origin struct {
+	Place string // URL or image source, without credentials
+	Open  func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// A Blob is one blob of the archive and where it comes from.
+type Blob struct {
+	Desc     ocispec.Descriptor
+	Artifact string   // the first artifact that needs it, for messages
+	Origins  []Origin // tried in order; never empty
+	Local    bool     // known already: no origin is remote
+
+	// Check judges content beyond its digest while it streams; nil for most blobs.
+	Check func(r io.Reader) error
+}
+
+// A Plan is all that a build needs to know.
+type Plan struct {
+	Bundle *manifest.Bundle
+	Blobs  []Blob   // in archive order
+	Notes  []string // what the operator should know: dropped platforms, pinned references
+}
+
+// An ArtifactError is a problem with one artifact of the lock.
+type ArtifactError struct {
+	Kind, Name string
+	Err        error
+}
+
+func (e *ArtifactError) Error() string { return e.Kind + " " + e.Name + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ArtifactError) Unwrap() error { return e.Err }
+
+// ExitCode implements report.Classified: what has no class of its own is content that
+// is not what the lock says.
+func (e *ArtifactError) ExitCode() int {
+	if c := report.Classify(e.Err); c != report.ClassInternal {
+		return int(c)
+	}
+	return int(report.ClassContent)
+}
+
+// Options tune Make. The zero value is ready to use.
+type Options struct {
+	Jobs           int      // image sources asked at once; default 8
+	Arches, Groups []string // selection; empty means all
+}
+
+// Make plans the build of a lock. Problems of all artifacts are joined into one error,
+// each an *ArtifactError.
+func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Plan, error) {
+	lockDigest := lock.Digest()
+	lock, err := lock.Select(o.Arches, o.Groups)
+	if err != nil {
+		return nil, report.WithClass(report.ClassUsage, err)
+	}
+	if err := refused(lock); err != nil {
+		return nil, err
+	}
+	m := &maker{src: src, blobs: map[digest.Digest]*Blob{}, table: manifest.Table{
+		Name: lock.Name, Serial: lock.Serial, Expires: expires(lock.Expires), Lock: lockDigest, Arches: lock.Arches, Groups: o.Groups,
+	}}
+	for _, a := range lock.Absent {
+		m.table.Absent = append(m.table.Absent, absent(a))
+	}
+	for _, k := range lock.Keys {
+		m.table.Keys = append(m.table.Keys, manifest.Key{ID: k.ID, Armor: k.Armor})
+	}
+	m.images(ctx, lock.Images, max(o.Jobs, 1))
+	m.rpms(lock)
+	m.files(lock.Files)
+	if err := errors.Join(m.errs...); err != nil {
+		return nil, err
+	}
+	return m.finish()
+}
+
+// refused names what a lock may say and this version does not build. Leaving it out in
+// silence would make a bundle that lacks what was locked.
+func refused(lock *lockfile.Lock) error {
+	var errs []error
+	for _, c := range lock.Charts {
+		errs = append(errs, &ArtifactError{"chart", c.Name + "-" + c.Version, errors.New("this version does not build charts into a bundle: list the chart's .tgz under files, or take it out of the lock")})
+	}
+	for _, m := range lock.Metadata {
+		errs = append(errs, &ArtifactError{"metadata", m.Repo + " " + m.Type, errors.New("this version does not carry repository metadata: take it out of the lock")})
+	}
+	for _, d := range lock.Derived {
+		errs = append(errs, &ArtifactError{"derived file", d.Path, errors.New("this version does not make derived files: take it out of the lock")})
+	}
+	if lock.Base != "" {
+		errs = append(errs, &ArtifactError{"base", string(lock.Base), errors.New("this version does not build deltas: take base out of the lock")})
+	}
+	return report.WithClass(report.ClassUsage, errors.Join(errs...))
+}
+
+func expires(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// A maker collects the parts of a plan.
+type maker struct {
+	src   Sources
+	table manifest.Table
+	blobs map[digest.Digest]*Blob
+	notes []string
+	errs  []error
+}
+
+func (m *maker) fail(kind, name string, err error) {
+	m.errs = append(m.errs, &ArtifactError{kind, name, err})
+}
+
+// add registers a blob that an artifact needs; a blob that several artifacts share
+// gets the origins of all of them, to fall back on.
+func (m *maker) add(artifact string, desc ocispec.Descriptor, origins ...Origin) *Blob {
+	m.table.Blobs = append(m.table.Blobs, manifest.Blob{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size})
+	b, ok := m.blobs[desc.Digest]
+	if !ok {
+		b = &Blob{Desc: desc, Artifact: artifact}
+		m.blobs[desc.Digest] = b
+	}
+	for _, o := range origins {
+		if !slices.ContainsFunc(b.Origins, func(have Origin) bool { return have.Place == o.Place }) {
+			b.Origins = append(b.Origins, o)
+		}
+	}
+	return b
+}
+
+// addRaw registers a blob whose bytes are known.
+func (m *maker) addRaw(artifact, mediaType string, raw []byte) {
+	b := m.add(artifact, ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))})
+	b.Local, b.Origins = true, []Origin{memory(raw)}
+}
+
+func memory(raw []byte) Origin {
+	return Origin{"the plan", func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }}
+}
+
+// images resolves all images, several at once, and adds them in the lock's order.
+func (m *maker) images(ctx context.Context, images []lockfile.Image, jobs int) {
+	found := make([]*image, len(images))
+	failed := make([]error, len(images))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(jobs)
+	for i, img := range images {
+		g.Go(func() error {
+			found[i], failed[i] = resolve(gctx, m.src.Images, img)
+			return nil // one image's failure is data: all are told
+		})
+	}
+	_ = g.Wait()
+	for i, img := range images {
+		if failed[i] != nil {
+			m.fail("image", img.Source, failed[i])
+			continue
+		}
+		m.image(found[i])
+	}
+}
+
+func (m *maker) rpms(lock *lockfile.Lock) {
+	keys := map[string]openpgp.EntityList{}
+	for _, k := range lock.Keys {
+		ring, err := rpm.ReadKeys(k.Armor)
+		if err != nil {
+			m.fail("key", k.ID, err)
+		}
+		keys[k.ID] = ring
+	}
+	for _, r := range lock.RPMs {
+		m.table.RPMs = append(m.table.RPMs, manifest.RPM{
+			Name: r.Name, EVR: r.EVR, Arch: r.Arch, BaseArch: r.BaseArch, Repo: r.Repo,
+			Digest: r.Digest, Signer: r.Signer, Unsigned: r.Why, Groups: r.Groups,
+		})
+		desc := ocispec.Descriptor{MediaType: manifest.MediaTypeRPM, Digest: r.Digest, Size: r.Size}
+		b := m.add("rpm "+r.Path(), desc, m.urls(r.URLs, desc)...)
+		b.Check = checkRPM(r, keys, accepted(lock, findingWeak, r.Path()))
+	}
+}
+
+func (m *maker) files(files []lockfile.File) {
+	for _, f := range files {
+		m.table.Files = append(m.table.Files, manifest.File{Path: f.Path, Digest: f.Digest, Arch: f.Arch, Groups: f.Groups})
+		desc := ocispec.Descriptor{MediaType: manifest.MediaTypeFile, Digest: f.Digest, Size: f.Size}
+		m.add("file "+f.Path, desc, m.urls(f.URLs, desc)...)
+	}
+}
+
+func (m *maker) urls(urls []string, desc ocispec.Descriptor) []Origin {
+	var origins []Origin
+	for _, u := range urls {
+		origins = append(origins, Origin{u, func(ctx context.Context) (io.ReadCloser, error) { return m.src.Files.Open(ctx, u, desc) }})
+	}
+	return origins
+}
+
+// finish makes the bundle and puts the blobs into archive order.
+func (m *maker) finish() (*Plan, error) {
+	b, err := manifest.New(m.table)
+	if err != nil {
+		return nil, fmt.Errorf("make the root: %w", err)
+	}
+	p := &Plan{Bundle: b, Notes: m.notes}
+	for _, desc := range b.Blobs() {
+		if raw, ok := b.Generated()[desc.Digest]; ok {
+			p.Blobs = append(p.Blobs, Blob{Desc: desc, Artifact: "the bundle", Origins: []Origin{memory(raw)}, Local: true})
+			continue
+		}
+		blob := *m.blobs[desc.Digest]
+		blob.Desc = desc
+		p.Blobs = append(p.Blobs, blob)
+	}
+	return p, nil
+}
+
+// Remote returns how many blobs and bytes have to be fetched.
+func (p *Plan) Remote() (blobs int, bytes int64) {
+	for _, b := range p.Blobs {
+		if !b.Local {
+			blobs++
+			bytes += b.Desc.Size
+		}
+	}
+	return blobs, bytes
+}

@@ -1,0 +1,207 @@
+package plan_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"airbundle/internal/bundletest"
+	"airbundle/internal/lockfile"
+	"airbundle/internal/plan"
+	"airbundle/internal/report"
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestPlanCarriesWhatTheLockPins(t *testing.T) {
+	f := bundletest.New(t)
+	p := f.Plan(t, plan.Options{Jobs: 4})
+	table := p.Bundle.Table
+	if len(table.Images) != 3 || len(table.RPMs) != 2 || len(table.Files) != 2 {
+		t.Fatalf("%d images, %d RPMs, %d files", len(table.Images), len(table.RPMs), len(table.Files))
+	}
+	if table.Lock != f.Lock.Digest() {
+		t.Errorf("the table names lock %s, not %s", table.Lock, f.Lock.Digest())
+	}
+	if len(p.Blobs) != len(p.Bundle.Blobs()) {
+		t.Fatalf("%d blobs planned, %d in the bundle", len(p.Blobs), len(p.Bundle.Blobs()))
+	}
+	for i, b := range p.Blobs {
+		if b.Desc.Digest != p.Bundle.Blobs()[i].Digest || len(b.Origins) == 0 || b.Artifact == "" {
+			t.Errorf("blob %d: %+v", i, b)
+		}
+	}
+	for _, img := range table.Images {
+		if _, err := p.Bundle.ReadImage(t.Context(), img, reader(p)); err != nil {
+			t.Errorf("%s: %v", img.Name, err)
+		}
+	}
+	for name, n := range f.Opened() {
+		if len(f.Blobs[digest.Digest(name)]) >= 10_000 || strings.HasPrefix(name, "https:") {
+			t.Errorf("%s was opened %d times while planning", name, n)
+		}
+	}
+}
+
+// reader reads small blobs out of a plan.
+func reader(p *plan.Plan) manifest.ReadFunc {
+	return func(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
+		i := slices.IndexFunc(p.Blobs, func(b plan.Blob) bool { return b.Desc.Digest == d.Digest })
+		rc, err := p.Blobs[i].Origins[0].Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(rc)
+	}
+}
+
+func image(t *testing.T, p *plan.Plan, name string) manifest.Image {
+	t.Helper()
+	for _, img := range p.Bundle.Table.Images {
+		if img.Name == name {
+			return img
+		}
+	}
+	t.Fatalf("no image %s", name)
+	return manifest.Image{}
+}
+
+func TestDroppedPlatformsGiveADerivedIndex(t *testing.T) {
+	f := bundletest.New(t)
+	p := f.Plan(t, plan.Options{})
+	app := image(t, p, "quay.io/team/app:1.0")
+	if app.Original != f.Lock.Images[0].Digest || app.Digest == app.Original {
+		t.Errorf("app: %+v", app)
+	}
+	if tool := image(t, p, "docker.io/library/tool:2"); tool.Original != "" || tool.Digest != f.Lock.Images[1].Digest {
+		t.Errorf("tool is carried whole and must keep its index: %+v", tool)
+	}
+	if len(p.Notes) != 1 || !strings.Contains(p.Notes[0], string(app.Original)) {
+		t.Errorf("notes: %q", p.Notes)
+	}
+}
+
+func TestSelection(t *testing.T) {
+	f := bundletest.New(t)
+	p := f.Plan(t, plan.Options{Arches: []string{"aarch64"}})
+	table := p.Bundle.Table
+	if len(table.Images) != 2 || len(table.RPMs) != 1 || len(table.Files) != 1 || !slices.Equal(table.Arches, []string{"aarch64"}) {
+		t.Errorf("aarch64: %+v", table)
+	}
+	if tool := image(t, p, "docker.io/library/tool:2"); tool.Original == "" {
+		t.Error("an index of one platform less must be a derived one")
+	}
+	if table.Lock != f.Lock.Digest() {
+		t.Error("the selection changed the lock's digest")
+	}
+	p = f.Plan(t, plan.Options{Groups: []string{"core"}})
+	if n := len(p.Bundle.Table.Artifacts()); n != 2 {
+		t.Errorf("group core has %d artifacts", n)
+	}
+	_, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f}, plan.Options{Groups: []string{"nope"}})
+	if report.Classify(err) != report.ClassUsage {
+		t.Errorf("an unknown group: %v", err)
+	}
+}
+
+func TestNormalisedNames(t *testing.T) {
+	for source, want := range map[string]string{
+		"tool:2":                       "docker.io/library/tool:2",
+		"tool":                         "docker.io/library/tool:latest",
+		"team/tool:2":                  "docker.io/team/tool:2",
+		"localhost:5000/tool:2":        "localhost:5000/tool:2",
+		"oci-layout:dir:ref":           "own/name:1",
+		"docker.io/library/tool:2@sha": "",
+	} {
+		f := bundletest.New(t)
+		f.Lock.Images[1].Source = source
+		if lockImage := (lockfile.Image{Source: source}); lockImage.Local() {
+			f.Lock.Images[1].Publish = []string{want}
+		}
+		p, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f}, plan.Options{})
+		if want == "" {
+			if err == nil {
+				t.Errorf("%s was accepted", source)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		image(t, p, want)
+	}
+}
+
+// Each fault must name its artifact, all faults of a lock must be told, and the class
+// must be right.
+func TestPlanRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(f *bundletest.Fixture)
+		class report.Class
+		text  string
+	}{
+		"manifest gone":            {func(f *bundletest.Fixture) { delete(f.Blobs, f.Lock.Images[1].Digest) }, report.ClassUnavailable, "404"},
+		"platform of another arch": {func(f *bundletest.Fixture) { swap(f.Lock.Images[0].Platforms) }, report.ClassContent, "says that"},
+		"platform not in index": {func(f *bundletest.Fixture) {
+			f.Lock.Images[0].Platforms["linux/arm64"] = f.Lock.Images[1].Platforms["linux/arm64"]
+		}, report.ClassContent, "not in the index"},
+		"single with two platforms": {func(f *bundletest.Fixture) {
+			f.Lock.Images[2].Platforms["linux/arm64"] = f.Lock.Images[2].Digest
+		}, report.ClassContent, "one platform"},
+		"config lies": {func(f *bundletest.Fixture) {
+			f.Lock.Images[2].Platforms = map[string]digest.Digest{"linux/arm64": f.Lock.Images[2].Digest}
+		}, report.ClassContent, "the image's config"},
+		"charts":   {func(f *bundletest.Fixture) { f.Lock.Charts = []lockfile.Chart{{Name: "c", Version: "1"}} }, report.ClassUsage, "c-1"},
+		"metadata": {func(f *bundletest.Fixture) { f.Lock.Metadata = []lockfile.Metadata{{Repo: "os/x86_64", Type: "comps"}} }, report.ClassUsage, "metadata"},
+		"base":     {func(f *bundletest.Fixture) { f.Lock.Base = f.Lock.Images[0].Digest }, report.ClassUsage, "deltas"},
+	} {
+		f := bundletest.New(t)
+		c.spoil(f)
+		_, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f}, plan.Options{})
+		if err == nil || report.Classify(err) != c.class || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: class %d, %v", name, report.Classify(err), err)
+		}
+		if _, ok := errors.AsType[*plan.ArtifactError](err); !ok {
+			t.Errorf("%s: no artifact is named: %v", name, err)
+		}
+	}
+	f := bundletest.New(t)
+	for _, img := range f.Lock.Images {
+		delete(f.Blobs, img.Digest)
+	}
+	_, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f}, plan.Options{})
+	for _, source := range f.Sources() {
+		if !strings.Contains(err.Error(), source) {
+			t.Errorf("%s is not told: %v", source, err)
+		}
+	}
+}
+
+func swap(m map[string]digest.Digest) {
+	m["linux/amd64"], m["linux/arm64"] = m["linux/arm64"], m["linux/amd64"]
+}
+
+func TestSharedBlobsKeepAllOrigins(t *testing.T) {
+	f := bundletest.New(t)
+	p := f.Plan(t, plan.Options{})
+	shared := 0
+	for _, b := range p.Blobs {
+		if len(b.Origins) == 2 {
+			shared++
+		}
+	}
+	if shared != 2 { // the base layer of two images, for each platform
+		t.Errorf("%d blobs have two origins", shared)
+	}
+	var ix ocispec.Index
+	if err := json.Unmarshal(p.Bundle.Index(), &ix); err != nil || len(ix.Manifests) != 1+3+2+1 {
+		t.Errorf("index.json lists %d, %v", len(ix.Manifests), err)
+	}
+}

@@ -1,0 +1,124 @@
+package nexus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+
+	"airbundle/internal/httpx"
+	"airbundle/internal/registry"
+)
+
+const (
+	maxRepositories = 16 << 20
+	maxSwagger      = 8 << 20
+)
+
+// Info is what a server says of itself.
+type Info struct {
+	Version      string // "3.40.1-01"; empty when it does not tell
+	Edition      string // OSS, COMMUNITY or PRO; empty when a proxy hides it
+	ReadOnly     bool   // it takes no writes now
+	Repositories []Repository
+}
+
+// A Repository is one that the account may browse. Others may exist.
+type Repository struct {
+	Name   string `json:"name"`
+	Format string `json:"format"` // docker, yum, raw, helm ...
+	Type   string `json:"type"`   // hosted, proxy, group
+	URL    string `json:"url"`
+}
+
+// Check asks whether the server is up and writable, without the login, and then
+// whether it takes the login. A server that is read-only is no error here.
+func (n *Nexus) Check(ctx context.Context) (Info, error) {
+	var info Info
+	resp, err := n.ask(ctx, "status")
+	if err != nil {
+		return info, fmt.Errorf("ask Nexus at %s for its status: %w", httpx.RedactURL(n.base), n.explain(err))
+	}
+	info.Version, info.Edition = serverHeader(resp.Header)
+	if _, err := n.ask(ctx, "status", "writable"); statusOf(err) == http.StatusServiceUnavailable {
+		info.ReadOnly = true
+	} else if err != nil && statusOf(err) != http.StatusNotFound { // 404: older than 3.16
+		return info, fmt.Errorf("ask Nexus at %s whether it is writable: %w", httpx.RedactURL(n.base), err)
+	}
+	if info.Version == "" {
+		info.Version = n.swaggerVersion(ctx)
+	}
+	if info.Repositories, err = n.repositories(ctx); err != nil {
+		return info, fmt.Errorf("list the repositories of Nexus at %s: %w", httpx.RedactURL(n.base), err)
+	}
+	return info, nil
+}
+
+// ask makes a request without credentials: wrong ones would count as a failed
+// login on some versions, and are to be found by the request for them.
+func (n *Nexus) ask(ctx context.Context, elem ...string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.rest(nil, append([]string{"v1"}, elem...)...).String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := httpx.Do(n.client, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := registry.CheckStatus(resp, http.StatusOK); err != nil {
+		return nil, err
+	}
+	_ = resp.Body.Close()
+	return resp, nil
+}
+
+func (n *Nexus) explain(err error) error {
+	if statusOf(err) == http.StatusNotFound {
+		return fmt.Errorf("%w (is it a Nexus, and is the context path complete?)", err)
+	}
+	return err
+}
+
+var serverPattern = regexp.MustCompile(`^Nexus/(\S+) \((\w+)\)`)
+
+// serverHeader reads "Nexus/3.40.1-01 (OSS)".
+func serverHeader(h http.Header) (version, edition string) {
+	if m := serverPattern.FindStringSubmatch(h.Get("Server")); m != nil {
+		return m[1], m[2]
+	}
+	return "", ""
+}
+
+// swaggerVersion is for servers whose Server header a proxy has replaced. The
+// version is told to people only, so its absence is no error.
+func (n *Nexus) swaggerVersion(ctx context.Context) string {
+	var doc struct{ Info struct{ Version string } }
+	if n.getJSON(ctx, n.rest(nil, "swagger.json"), maxSwagger, &doc) != nil {
+		return ""
+	}
+	return doc.Info.Version
+}
+
+func (n *Nexus) repositories(ctx context.Context) ([]Repository, error) {
+	var list []Repository
+	err := n.getJSON(ctx, n.rest(nil, "v1", "repositories"), maxRepositories, &list)
+	return list, err
+}
+
+// getJSON reads a REST resource with the login.
+func (n *Nexus) getJSON(ctx context.Context, u *url.URL, limit int64, v any) error {
+	resp, err := n.do(ctx, http.MethodGet, u)
+	if err != nil {
+		return err
+	}
+	raw, err := httpx.ReadBody(resp, limit)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("read %s: %w", httpx.RedactURL(u), err)
+	}
+	return nil
+}

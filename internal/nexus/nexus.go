@@ -1,0 +1,149 @@
+// Package nexus talks to Sonatype Nexus Repository 3, from 3.16 on: what the
+// server is, and files in its raw, yum and helm repositories. Docker repositories
+// are registries; Docker gives the client for them.
+//
+// A file counts as written when the server names the checksum of what was sent,
+// or gives it back. Where something is there already it is compared first, because
+// a repository that does not allow redeployment refuses equal content too.
+//
+// It makes no repositories, changes no settings, and does not wait for the
+// metadata that the server builds from what it was given.
+package nexus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+
+	"airbundle/internal/httpx"
+	"airbundle/internal/registry"
+)
+
+// Options say where a Nexus is.
+type Options struct {
+	// URL is the base, with the context path if there is one.
+	URL *url.URL
+	// Client is made by httpx.NewClient, which guards redirects. Nil: http.DefaultClient.
+	Client *http.Client
+	// Username and Password are sent as Basic credentials with every request but
+	// those that ask for the server's state.
+	Username, Password string
+	// Retry says how often an upload is begun.
+	Retry registry.Retry
+}
+
+// A Nexus is a client of one server. It is safe for concurrent use.
+type Nexus struct {
+	base     *url.URL
+	client   *http.Client
+	login    *registry.Login
+	retry    registry.Retry
+	noSearch atomic.Bool // the search API failed; what it tells can be had in other ways
+}
+
+// New returns a client. It does not touch the network.
+func New(o Options) *Nexus {
+	base := *o.URL
+	base.User, base.RawQuery, base.Fragment = nil, "", ""
+	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
+	n := &Nexus{base: &base, client: o.Client, retry: o.Retry}
+	if n.client == nil {
+		n.client = http.DefaultClient
+	}
+	n.login = registry.NewLogin(&base, o.Username, o.Password)
+	return n
+}
+
+// Docker returns a client for a docker repository on the main port, where no
+// connector port has to be known. It shares the login.
+func (n *Nexus) Docker(repo string) *registry.Registry {
+	return registry.New(registry.Options{
+		Base: n.base.JoinPath("repository", repo), Client: n.client,
+		Login: n.login, SinglePost: true, Retry: n.retry,
+	})
+}
+
+// rest builds the URL of a REST resource.
+func (n *Nexus) rest(query url.Values, elem ...string) *url.URL {
+	u := n.base.JoinPath(append([]string{"service", "rest"}, elem...)...)
+	u.RawQuery = query.Encode()
+	return u
+}
+
+var repositoryName = regexp.MustCompile(`^[a-zA-Z0-9-][a-zA-Z0-9_.-]*$`)
+
+// content builds the URL of a file. Every byte of its path that is not unreserved
+// is encoded: Nexus takes "\" for "/" and cuts at a raw ";".
+func (n *Nexus) content(repo, path string) (*url.URL, error) {
+	if !repositoryName.MatchString(repo) {
+		return nil, fmt.Errorf("%q is no repository name", repo)
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if s == "" || s == "." || s == ".." || strings.ContainsRune(s, '\\') || strings.ContainsFunc(s, isControl) {
+			return nil, fmt.Errorf("%q is no path below a repository", path)
+		}
+		segments[i] = strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
+	}
+	u := *n.base
+	u.RawPath = n.base.EscapedPath() + "/repository/" + repo + "/" + strings.Join(segments, "/")
+	u.Path = n.base.Path + "/repository/" + repo + "/" + path
+	return &u, nil
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// do sends a request without a body, with the login.
+func (n *Nexus) do(ctx context.Context, method string, u *url.URL) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := n.login.Do(n.client, req)
+	if err != nil {
+		return nil, err
+	}
+	return resp, registry.CheckStatus(resp, http.StatusOK)
+}
+
+// Open reads a file and tells its size, -1 when the server does not. The content
+// is not verified. The error is errdef.ErrNotFound only on 404.
+func (n *Nexus) Open(ctx context.Context, repo, path string) (io.ReadCloser, int64, error) {
+	u, err := n.content(repo, path)
+	if err != nil {
+		return nil, 0, err
+	}
+	resp, err := n.do(ctx, http.MethodGet, u)
+	if err != nil {
+		return nil, 0, n.failed("read", repo, path, err)
+	}
+	return resp.Body, resp.ContentLength, nil
+}
+
+// failed says what was tried with which file, and what an operator may do.
+func (n *Nexus) failed(doing, repo, path string, err error) error {
+	hint := ""
+	switch statusOf(err) {
+	case http.StatusNotFound:
+		err = &registry.NotFoundError{Err: err}
+	case http.StatusForbidden:
+		hint = fmt.Sprintf(" (the account needs the privileges read, browse, add and edit on %s)", repo)
+	case http.StatusRequestEntityTooLarge:
+		hint = " (a proxy in front of Nexus limits the size of requests)"
+	}
+	return fmt.Errorf("%s %s/%s: %w%s", doing, repo, path, err, hint)
+}
+
+// statusOf returns the status that err is about, or 0.
+func statusOf(err error) int {
+	if se, ok := errors.AsType[*httpx.StatusError](err); ok {
+		return se.Code
+	}
+	return 0
+}

@@ -1,0 +1,498 @@
+package nexus_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+
+	"airbundle/internal/digestio"
+	"airbundle/internal/httpx"
+	"airbundle/internal/nexus"
+	"airbundle/internal/nexustest"
+	"airbundle/internal/registry"
+)
+
+var generations = []nexustest.Profile{nexustest.Orient340, nexustest.H2371, nexustest.CE396}
+
+func fast(int) time.Duration { return time.Millisecond }
+
+func options(t testing.TB, base string) nexus.Options {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := httpx.NewTransport(httpx.Options{Backoff: fast, Stall: 5 * time.Second})
+	t.Cleanup(tr.CloseIdleConnections)
+	return nexus.Options{
+		URL: u, Client: httpx.NewClient(tr), Username: nexustest.Username, Password: nexustest.Password,
+		Retry: registry.Retry{Backoff: fast},
+	}
+}
+
+// start runs a double with a raw, a yum and a docker repository of each policy.
+func start(t testing.TB, o nexustest.Options) (*nexustest.Server, *nexus.Nexus) {
+	t.Helper()
+	o.Repositories = []nexustest.Repository{
+		{Name: "raw", Format: "raw"},
+		{Name: "raw-once", Format: "raw", WritePolicy: "ALLOW_ONCE"},
+		{Name: "yum", Format: "yum", WritePolicy: "ALLOW_ONCE"},
+		{Name: "docker", Format: "docker"},
+		{Name: "docker-once", Format: "docker", WritePolicy: "ALLOW_ONCE"},
+	}
+	s := nexustest.Start(t, o)
+	return s, nexus.New(options(t, s.URL))
+}
+
+func content(n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{byte(n), byte(n >> 8)})
+	_, _ = r.Read(b)
+	return b
+}
+
+func describe(b []byte) ocispec.Descriptor {
+	return ocispec.Descriptor{Digest: digest.FromBytes(b), Size: int64(len(b))}
+}
+
+// A source counts how often it is opened and how many readers are not closed.
+type source struct {
+	data         []byte
+	opened, live atomic.Int32
+}
+
+func (s *source) open(context.Context) (io.ReadCloser, error) {
+	s.opened.Add(1)
+	s.live.Add(1)
+	return &reader{bytes.NewReader(s.data), s}, nil
+}
+
+type reader struct {
+	io.Reader
+	s *source
+}
+
+func (r *reader) Close() error {
+	r.s.live.Add(-1)
+	return nil
+}
+
+func matches(t *testing.T, err error, pattern string) {
+	t.Helper()
+	if err == nil || !regexp.MustCompile(pattern).MatchString(err.Error()) {
+		t.Errorf("error is %v, want /%s/", err, pattern)
+	}
+}
+
+func TestPutOnEveryGeneration(t *testing.T) {
+	for _, profile := range generations {
+		for _, repo := range []string{"raw", "raw-once", "yum"} {
+			t.Run(string(profile)+"/"+repo, func(t *testing.T) {
+				s, n := start(t, nexustest.Options{Profile: profile, ContextPath: "/nexus"})
+				for _, size := range []int{0, 1, 1000, 300_000} {
+					if repo == "yum" && size == 0 {
+						continue
+					}
+					putTwice(t, s, n, repo, size)
+				}
+			})
+		}
+	}
+}
+
+func putTwice(t *testing.T, s *nexustest.Server, n *nexus.Nexus, repo string, size int) {
+	t.Helper()
+	src := &source{data: content(size)}
+	d, path := describe(src.data), fmt.Sprintf("dir/file-%d.rpm", size)
+	if ok, err := n.Present(t.Context(), repo, path, d, src.open); err != nil || ok {
+		t.Errorf("%d bytes: present before: %v, %v", size, ok, err)
+	}
+	sent, how, err := n.Put(t.Context(), repo, path, d, false, src.open)
+	if err != nil || how != registry.Sent || sent != d.Size {
+		t.Fatalf("%d bytes: sent %d, %q, %v", size, sent, how, err)
+	}
+	if got, err := s.Read(repo, path); err != nil || !bytes.Equal(got, src.data) {
+		t.Errorf("%d bytes: stored %d, %v", size, len(got), err)
+	}
+	for range 2 {
+		sent, how, err = n.Put(t.Context(), repo, path, d, false, src.open)
+		if err != nil || how != registry.Present || sent != 0 {
+			t.Errorf("%d bytes again: sent %d, %q, %v", size, sent, how, err)
+		}
+	}
+	if ok, err := n.Present(t.Context(), repo, path, d, src.open); err != nil || !ok {
+		t.Errorf("%d bytes: present after: %v, %v", size, ok, err)
+	}
+	if puts := len(s.Requests(nexustest.Match{Method: "PUT", Path: regexp.QuoteMeta(path) + "$"})); puts != 1 || src.live.Load() != 0 {
+		t.Errorf("%d bytes: %d PUTs, %d readers left", size, puts, src.live.Load())
+	}
+}
+
+func TestConflict(t *testing.T) {
+	for _, profile := range generations {
+		for _, size := range []int{999, 1000} {
+			s, n := start(t, nexustest.Options{Profile: profile})
+			other := bytes.Repeat([]byte("o"), size)
+			for _, repo := range []string{"raw", "raw-once"} {
+				if err := s.Put(repo, "a/f.bin", other); err != nil {
+					t.Fatal(err)
+				}
+				src := &source{data: content(1000)}
+				d := describe(src.data)
+				for _, err := range []error{
+					second(n.Present(t.Context(), repo, "a/f.bin", d, src.open)),
+					third(n.Put(t.Context(), repo, "a/f.bin", d, false, src.open)),
+				} {
+					ce, ok := errors.AsType[*nexus.ConflictError](err)
+					if !ok || ce.Repo != repo || ce.Path != "a/f.bin" || ce.Want != d.Digest || ce.Got == "" || ce.ExitCode() != 7 {
+						t.Errorf("%s, %s: %v", profile, repo, err)
+					}
+				}
+				if got, _ := s.Read(repo, "a/f.bin"); !bytes.Equal(got, other) {
+					t.Errorf("%s, %s: it was overwritten", profile, repo)
+				}
+				_, how, err := n.Put(t.Context(), repo, "a/f.bin", d, true, src.open)
+				if repo == "raw" && (err != nil || how != registry.Sent) {
+					t.Errorf("%s: overwrite: %q, %v", profile, how, err)
+				}
+				if _, ok := errors.AsType[*nexus.ConflictError](err); repo == "raw-once" && !ok {
+					t.Errorf("%s: overwrite where that is not allowed: %v", profile, err)
+				}
+			}
+		}
+	}
+}
+
+func second[A any](_ A, err error) error        { return err }
+func third[A, B any](_ A, _ B, err error) error { return err }
+
+// Two runs meet: the file appears between the comparison and the PUT.
+func TestRefusedBecauseItIsThere(t *testing.T) {
+	for _, profile := range generations {
+		for _, same := range []bool{true, false} {
+			var s *nexustest.Server
+			data := content(5000)
+			there := data
+			if !same {
+				there = content(5001)
+			}
+			race := nexustest.Fault{On: nexustest.Match{Method: "PUT", Times: 1}, Do: func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if err := s.Put("raw-once", "f", there); err != nil {
+						t.Error(err)
+					}
+					next.ServeHTTP(w, r)
+				})
+			}}
+			s, n := start(t, nexustest.Options{Profile: profile})
+			s.AddFault(race)
+			src := &source{data: data}
+			_, how, err := n.Put(t.Context(), "raw-once", "f", describe(data), false, src.open)
+			if _, conflict := errors.AsType[*nexus.ConflictError](err); same == conflict || same && (err != nil || how != registry.Present) {
+				t.Errorf("%s, equal content %v: %q, %v", profile, same, how, err)
+			}
+		}
+	}
+}
+
+func TestPathsSurvive(t *testing.T) {
+	_, n := start(t, nexustest.Options{ContextPath: "/nexus"})
+	for _, path := range []string{
+		"gcc-c++-4.8.5-44.el7.x86_64.rpm", "a b/c;d/e#f/g?h=i/j%k", "q'uo\"te/[x]{y}:z@&=+$,", "ünï/文件", "~user/a.b_c-d",
+	} {
+		src := &source{data: []byte("content of " + path)}
+		if _, _, err := n.Put(t.Context(), "raw", path, describe(src.data), false, src.open); err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		rc, size, err := n.Open(t.Context(), "raw", path)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		got, err := io.ReadAll(rc)
+		if err := errors.Join(err, rc.Close()); err != nil || !bytes.Equal(got, src.data) || size != int64(len(got)) {
+			t.Errorf("%s: %q, %d, %v", path, got, size, err)
+		}
+	}
+}
+
+func TestNamesThatAreNone(t *testing.T) {
+	s, n := start(t, nexustest.Options{})
+	d := describe(nil)
+	for _, path := range []string{"", "/", "/a", "a/", "a//b", ".", "a/./b", "../x", "a/..", `a\b`, "a\nb", "a\x00b"} {
+		if _, _, err := n.Put(t.Context(), "raw", path, d, true, (&source{}).open); err == nil {
+			t.Errorf("path %q was taken", path)
+		}
+		if _, err := n.Stat(t.Context(), "raw", path); err == nil {
+			t.Errorf("path %q was asked for", path)
+		}
+	}
+	for _, repo := range []string{"", "a/b", "..", ".a", "a b", "a?b", "_a"} {
+		if _, _, err := n.Open(t.Context(), repo, "a"); err == nil {
+			t.Errorf("repository %q was taken", repo)
+		}
+	}
+	if _, _, err := n.Put(t.Context(), "raw", "a", ocispec.Descriptor{Digest: "nonsense"}, false, nil); err == nil {
+		t.Error("a malformed digest was taken")
+	}
+	if len(s.Log()) != 0 {
+		t.Errorf("%d requests were made", len(s.Log()))
+	}
+}
+
+func TestStat(t *testing.T) {
+	for _, profile := range generations {
+		s, n := start(t, nexustest.Options{Profile: profile})
+		data := content(1234)
+		if err := s.Put("raw", "a/b.bin", data); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{}
+		if profile != nexustest.Orient340 {
+			want = s.Assets("raw")[0].Checksums
+		}
+		var got nexus.Asset
+		var err error
+		for range 100 { // the search index lags behind
+			if got, err = n.Stat(t.Context(), "raw", "a/b.bin"); err != nil || len(got.Checksums) == len(want) {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if diff := cmp.Diff(want, got.Checksums); err != nil || diff != "" || got.Size != 1234 || got.Modified.IsZero() {
+			t.Errorf("%s: %v, %v\n%s", profile, got, err, diff)
+		}
+		if profile != nexustest.Orient340 && got.Checksums["sha256"] != digest.FromBytes(data).Encoded() {
+			t.Errorf("%s: sha256 is %s", profile, got.Checksums["sha256"])
+		}
+		if _, err := n.Stat(t.Context(), "raw", "a/none"); !errors.Is(err, errdef.ErrNotFound) {
+			t.Errorf("%s: absent: %v", profile, err)
+		}
+		if _, _, err := n.Open(t.Context(), "raw", "a/none"); !errors.Is(err, errdef.ErrNotFound) {
+			t.Errorf("%s: absent: %v", profile, err)
+		}
+		if _, err := n.Stat(t.Context(), "nowhere", "a"); !errors.Is(err, errdef.ErrNotFound) {
+			t.Errorf("%s: no repository: %v", profile, err)
+		}
+	}
+}
+
+// A rerun over what is there costs no download where the server can tell.
+func TestRerunDownloadsNothing(t *testing.T) {
+	for _, profile := range generations {
+		s, n := start(t, nexustest.Options{Profile: profile})
+		src := &source{data: content(100_000)}
+		if err := s.Put("raw", "a/b.bin", src.data); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // the index has seen it
+		if _, how, err := n.Put(t.Context(), "raw", "a/b.bin", describe(src.data), false, src.open); err != nil || how != registry.Present {
+			t.Fatalf("%s: %q, %v", profile, how, err)
+		}
+		if gets := s.Requests(nexustest.Match{Route: nexustest.RouteRaw, Method: "GET"}); len(gets) != 0 {
+			t.Errorf("%s: %d downloads", profile, len(gets))
+		}
+		if profile != nexustest.Orient340 && src.opened.Load() != 0 {
+			t.Errorf("%s: our own content was read although the server knows its SHA-256", profile)
+		}
+	}
+}
+
+// The index speaks of older content with the same checksum: it is not believed.
+func TestStaleIndexIsNotBelieved(t *testing.T) {
+	for _, profile := range generations {
+		now := time.Date(2024, 5, 1, 10, 0, 0, 0, time.UTC)
+		stale := nexustest.Fault{On: nexustest.Match{Path: "/search/assets"}, Do: func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				q := r.URL.Query()
+				_, _ = io.WriteString(w, `{"items":[{"path":"/f","repository":"raw","lastModified":"2024-04-01T10:00:00.000+00:00",
+					"checksum":{"sha1":"`+q.Get("sha1")+`","sha256":"`+q.Get("sha256")+`"}}],"continuationToken":null}`)
+			})
+		}}
+		s, n := start(t, nexustest.Options{Profile: profile, Now: func() time.Time { return now }, Faults: []nexustest.Fault{stale}})
+		if err := s.Put("raw", "f", bytes.Repeat([]byte("x"), 1000)); err != nil {
+			t.Fatal(err)
+		}
+		src := &source{data: content(1000)}
+		ok, err := n.Present(t.Context(), "raw", "f", describe(src.data), src.open)
+		if _, conflict := errors.AsType[*nexus.ConflictError](err); ok || !conflict {
+			t.Errorf("%s: %v, %v", profile, ok, err)
+		}
+	}
+}
+
+// Search that is forbidden or broken is done without.
+func TestSearchIsAShortcutOnly(t *testing.T) {
+	for _, profile := range generations {
+		for _, code := range []int{403, 500, 404} {
+			s, n := start(t, nexustest.Options{Profile: profile, Faults: []nexustest.Fault{{
+				Name: "search", On: nexustest.Match{Path: "/search/"}, Do: nexustest.Status(code, "no")}}})
+			src := &source{data: content(1000)}
+			for _, path := range []string{"a", "b"} {
+				if err := s.Put("raw", path, src.data); err != nil {
+					t.Fatal(err)
+				}
+				if ok, err := n.Present(t.Context(), "raw", path, describe(src.data), src.open); err != nil || !ok {
+					t.Errorf("%s, %d: %v, %v", profile, code, ok, err)
+				}
+			}
+			if hits := s.FaultHits("search"); hits > 6 {
+				t.Errorf("%s, %d: search was asked %d times", profile, code, hits)
+			}
+		}
+	}
+}
+
+func TestFaultsOnTheWay(t *testing.T) {
+	put := nexustest.Match{Method: "PUT", Times: 2}
+	for _, tt := range []struct {
+		label string
+		do    nexustest.Action
+	}{
+		{"reset in the middle", nexustest.Reset(100_000)},
+		{"answer lost", nexustest.LoseAnswer()},
+		{"server error", nexustest.Status(500, "boom")},
+		{"duplicate key", nexustest.DuplicateKey()},
+		{"proxy", nexustest.BadGateway()},
+		{"asked to wait", nexustest.RetryAfter(503, "0")},
+	} {
+		for _, profile := range generations {
+			t.Run(tt.label+"/"+string(profile), func(t *testing.T) {
+				s, n := start(t, nexustest.Options{Profile: profile, Faults: []nexustest.Fault{{On: put, Do: tt.do}}})
+				src := &source{data: content(1 << 20)}
+				sent, how, err := n.Put(t.Context(), "raw-once", "f", describe(src.data), false, src.open)
+				if err != nil || how != registry.Sent || sent == 0 {
+					t.Errorf("sent %d, %q, %v", sent, how, err)
+				}
+				if got, err := s.Read("raw-once", "f"); err != nil || !bytes.Equal(got, src.data) || src.live.Load() != 0 {
+					t.Errorf("stored %d bytes, %v; %d readers left", len(got), err, src.live.Load())
+				}
+			})
+		}
+	}
+}
+
+// One byte changes on the way up: no server notices, the proof does.
+func TestByteChangedOnTheWay(t *testing.T) {
+	for _, profile := range generations {
+		for _, times := range []int{1, 2} {
+			s, n := start(t, nexustest.Options{Profile: profile, Faults: []nexustest.Fault{
+				{On: nexustest.Match{Method: "PUT", Times: times}, Do: nexustest.FlipRequest(500)}}})
+			src := &source{data: content(1000)}
+			_, _, err := n.Put(t.Context(), "raw", "f", describe(src.data), false, src.open)
+			if times == 2 {
+				mm, ok := errors.AsType[*digestio.MismatchError](err)
+				if !ok || mm.Want.Digest != describe(src.data).Digest || mm.Got == "" {
+					t.Errorf("%s: changed twice: %v", profile, err)
+				}
+				continue
+			}
+			if got, rerr := s.Read("raw", "f"); err != nil || rerr != nil || !bytes.Equal(got, src.data) {
+				t.Errorf("%s: changed once: %v, %v", profile, err, rerr)
+			}
+		}
+	}
+}
+
+// A server that keeps what a broken upload has left: the next attempt replaces it.
+func TestShortUploadIsReplaced(t *testing.T) {
+	for _, profile := range generations {
+		s, n := start(t, nexustest.Options{Profile: profile, Quirks: nexustest.Quirks{KeepShortUploads: true},
+			Faults: []nexustest.Fault{{On: nexustest.Match{Method: "PUT", Times: 1}, Do: nexustest.Reset(100_000)}}})
+		src := &source{data: content(1 << 20)}
+		if _, _, err := n.Put(t.Context(), "raw", "f", describe(src.data), false, src.open); err != nil {
+			t.Errorf("%s: %v", profile, err)
+		}
+		if got, err := s.Read("raw", "f"); err != nil || !bytes.Equal(got, src.data) {
+			t.Errorf("%s: stored %d bytes, %v", profile, len(got), err)
+		}
+	}
+}
+
+func TestSourceThatIsNotTheContent(t *testing.T) {
+	good := content(200_000)
+	bad := bytes.Clone(good)
+	bad[len(bad)-1]++
+	for label, data := range map[string][]byte{"wrong": bad, "short": good[:1000], "long": append(bytes.Clone(good), 1)} {
+		s, n := start(t, nexustest.Options{})
+		_, _, err := n.Put(t.Context(), "raw", "f", describe(good), false, (&source{data: data}).open)
+		if _, ok := errors.AsType[*digestio.MismatchError](err); !ok {
+			t.Errorf("%s: %v", label, err)
+		}
+		if puts := s.Count("PUT", ""); puts != 1 || len(s.Paths("raw")) != 0 {
+			t.Errorf("%s: %d PUTs, stored %v", label, puts, s.Paths("raw"))
+		}
+		if in := s.Stats().BytesIn; in >= int64(len(good)) {
+			t.Errorf("%s: all %d bytes were received", label, in)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, tt := range []struct {
+		label string
+		do    nexustest.Action
+		want  string
+	}{
+		{"frozen", nexustest.ReadOnly(), "the server is read-only"},
+		{"forbidden", nexustest.Status(403, "Forbidden"), "403 Forbidden.*privileges .* on raw"},
+		{"proxy limit", nexustest.ProxyStatus(413), "413.*a proxy in front"},
+		{"cap", nexustest.PaymentRequired(), "PAYMENT REQUIRED"},
+		{"content type", nexustest.Status(400, "Detected content type [text/plain], but expected [image/png]: /f.png"), `expected \[image/png\]`},
+		{"denied", nexustest.Status(400, "raw/f is read-only"), "raw/f is read-only"},
+	} {
+		s, n := start(t, nexustest.Options{Faults: []nexustest.Fault{{On: nexustest.Match{Method: "PUT"}, Do: tt.do}}})
+		src := &source{data: content(1000)}
+		_, _, err := n.Put(t.Context(), "raw", "f", describe(src.data), false, src.open)
+		matches(t, err, "^put raw/f: .*"+tt.want)
+		if puts := s.Count("PUT", ""); puts != 1 {
+			t.Errorf("%s: %d PUTs", tt.label, puts)
+		}
+		if errors.Is(err, registry.ErrReadOnly) != (tt.label == "frozen") {
+			t.Errorf("%s: ErrReadOnly: %v", tt.label, err)
+		}
+	}
+}
+
+func TestFirst401IsFinal(t *testing.T) {
+	for _, profile := range generations {
+		s, _ := start(t, nexustest.Options{Profile: profile})
+		o := options(t, s.URL)
+		o.Password = "wrong-canary"
+		n := nexus.New(o)
+		src := &source{data: content(1000)}
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				_, _, err := n.Put(t.Context(), "raw", "f", describe(src.data), false, src.open)
+				matches(t, err, "401")
+			})
+		}
+		wg.Wait()
+		_, _, err := n.Docker("docker").PushBlob(t.Context(), "a", describe(src.data), nil, src.open)
+		matches(t, err, "401")
+		if strings.Contains(err.Error(), "canary") {
+			t.Errorf("password in: %v", err)
+		}
+		if reqs := len(s.Log()); reqs != 1 {
+			t.Errorf("%s: %d requests with a wrong password", profile, reqs)
+		}
+	}
+}

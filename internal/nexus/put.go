@@ -1,0 +1,188 @@
+package nexus
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // it is what the server keeps; the content is known by its SHA-256
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/digestio"
+	"airbundle/internal/registry"
+)
+
+// An Opener opens the content to send; a retry opens it anew.
+type Opener = func(context.Context) (io.ReadCloser, error)
+
+// A ConflictError says that other content is at the path and was not overwritten.
+type ConflictError struct {
+	Repo, Path string
+	Want       digest.Digest
+	Got        string // a checksum, or the size where that tells already
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s/%s holds other content: %s, not %s", e.Repo, e.Path, e.Got, e.Want)
+}
+
+// ExitCode is that of a refusal by the server.
+func (e *ConflictError) ExitCode() int { return 7 }
+
+// Put makes the content of d present at a path. Equal content that is there
+// already is left alone; other content is a *ConflictError unless overwrite. It
+// tells how (registry.Present or registry.Sent) and how many bytes of bodies were
+// sent.
+func (n *Nexus) Put(ctx context.Context, repo, path string, d ocispec.Descriptor, overwrite bool, open Opener) (sent int64, how string, err error) {
+	p := &put{n: n, repo: repo, path: path, desc: d, open: open}
+	sent, how, err = p.run(ctx, overwrite)
+	if err != nil {
+		return sent, "", n.failed("put", repo, path, err)
+	}
+	return sent, how, nil
+}
+
+// Present says whether equal content is at a path; other content is a
+// *ConflictError. Nothing is written.
+func (n *Nexus) Present(ctx context.Context, repo, path string, d ocispec.Descriptor, open Opener) (bool, error) {
+	p := &put{n: n, repo: repo, path: path, desc: d, open: open}
+	got, err := p.compare(ctx)
+	if err == nil && got.state == different {
+		err = p.conflict(got)
+	}
+	if err != nil {
+		return false, n.failed("compare", repo, path, err)
+	}
+	return got.state == equal, nil
+}
+
+// A put is one file on its way.
+type put struct {
+	n          *Nexus
+	repo, path string
+	desc       ocispec.Descriptor
+	open       Opener
+
+	sum     hash.Hash // SHA-1 of what the current attempt sends
+	how     string
+	damaged bool // the server received other bytes than were sent
+}
+
+func (p *put) run(ctx context.Context, overwrite bool) (int64, string, error) {
+	got, err := p.compare(ctx)
+	switch {
+	case err != nil:
+		return 0, "", err
+	case got.state == equal:
+		return 0, registry.Present, nil
+	case got.state == different && !overwrite:
+		return 0, "", p.conflict(got)
+	}
+	t := &registry.Transfer{Desc: p.desc, Open: p.summed, Retry: p.n.retry, Arrived: p.arrived}
+	sent, err := p.send(ctx, t)
+	if p.damaged {
+		p.damaged = false
+		var again int64
+		again, err = p.send(ctx, t)
+		sent += again
+	}
+	return sent, p.how, err
+}
+
+func (p *put) send(ctx context.Context, t *registry.Transfer) (int64, error) {
+	p.how = registry.Sent
+	return t.Run(ctx, p.once)
+}
+
+// summed opens the content so that its SHA-1 is made as it goes.
+func (p *put) summed(ctx context.Context) (io.ReadCloser, error) {
+	rc, err := p.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.sum = sha1.New() //nolint:gosec // as above
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(rc, p.sum), rc}, nil
+}
+
+func (p *put) arrived(ctx context.Context) (bool, error) {
+	got, err := p.compare(ctx)
+	return got.state == equal, err
+}
+
+func (p *put) once(ctx context.Context, b *registry.Body) error {
+	u, err := p.n.content(p.repo, p.path)
+	if err != nil {
+		return err
+	}
+	req, err := b.Request(ctx, http.MethodPut, u.String(), p.desc)
+	if err != nil {
+		return err
+	}
+	resp, err := p.n.login.DoBody(p.n.client, req)
+	if err == nil {
+		// Raw answers 201, yum 200, neither is documented.
+		err = registry.CheckStatus(resp, http.StatusCreated, http.StatusOK, http.StatusNoContent)
+	}
+	if registry.WriteOnce(err) {
+		return p.refused(ctx, err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(resp.Body.Close(), b.Close()); err != nil {
+		return err
+	}
+	return p.confirm(ctx, hex.EncodeToString(p.sum.Sum(nil)))
+}
+
+// refused finds out what is there that may not be written again. Equal content is
+// what was wanted.
+func (p *put) refused(ctx context.Context, refusal error) error {
+	got, err := p.compare(ctx)
+	switch {
+	case err != nil:
+		return err
+	case got.state == equal:
+		p.how = registry.Present
+		return nil
+	case got.state == different:
+		return p.conflict(got)
+	}
+	return refusal
+}
+
+// confirm asks for the proof that what was sent is what is there: size and SHA-1
+// by HEAD, and where the server names no SHA-1, the content itself.
+func (p *put) confirm(ctx context.Context, sent string) error {
+	a, err := p.n.head(ctx, p.repo, p.path)
+	if err != nil {
+		return fmt.Errorf("look for what was sent: %w", err)
+	}
+	mm := &digestio.MismatchError{Want: p.desc, GotBytes: a.Size}
+	switch sum := a.Checksums["sha1"]; {
+	case a.Size >= 0 && a.Size != p.desc.Size:
+	case sum == sent:
+		return nil
+	default:
+		if mm.Got, mm.GotBytes, err = p.download(ctx); err != nil {
+			return fmt.Errorf("read back what was sent: %w", err)
+		}
+		if mm.Got == p.desc.Digest {
+			return nil
+		}
+	}
+	p.damaged = true
+	return fmt.Errorf("the server does not hold what was sent: %w", mm)
+}
+
+func (p *put) conflict(got finding) error {
+	return &ConflictError{Repo: p.repo, Path: p.path, Want: p.desc.Digest, Got: got.is}
+}

@@ -1,0 +1,177 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"oras.land/oras-go/v2/errdef"
+
+	"airbundle/internal/httpx"
+)
+
+// maxErrorBody bounds what is read of an error's JSON, which may name each
+// missing blob of a manifest.
+const maxErrorBody = 64 << 10
+
+// ErrReadOnly says that the server takes no writes now, whoever asks.
+var ErrReadOnly error = readOnlyError{}
+
+type readOnlyError struct{}
+
+func (readOnlyError) Error() string { return "the server is read-only" }
+func (readOnlyError) ExitCode() int { return refusedCode }
+
+// A NotFoundError is a 404: errors.Is(err, errdef.ErrNotFound) holds for it.
+type NotFoundError struct{ Err error }
+
+func (e *NotFoundError) Error() string { return "not found: " + e.Err.Error() }
+
+// Is makes the error one of errdef.ErrNotFound.
+func (e *NotFoundError) Is(target error) bool { return target == errdef.ErrNotFound }
+
+// Unwrap returns the server's answer.
+func (e *NotFoundError) Unwrap() error { return e.Err }
+
+// An UnknownBlobError says that a manifest was refused because the registry does
+// not have what it refers to. Digests is empty when the registry does not tell.
+type UnknownBlobError struct {
+	Digests []digest.Digest
+	Err     error
+}
+
+func (e *UnknownBlobError) Error() string {
+	return fmt.Sprintf("the registry does not know %d of the blobs %v: %v", len(e.Digests), e.Digests, e.Err)
+}
+
+// Unwrap returns the registry's answer.
+func (e *UnknownBlobError) Unwrap() error { return e.Err }
+
+// A ConflictError says that a registry which does not allow overwriting holds
+// another manifest under the name.
+type ConflictError struct {
+	Repository, Reference string
+	Want, Got             digest.Digest
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s:%s is %s and may not be overwritten with %s", e.Repository, e.Reference, e.Got, e.Want)
+}
+
+// A refusedError is our own refusal to do what a server asks for.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+func refuse(format string, args ...any) error {
+	return &refusedError{fmt.Errorf(format, args...)}
+}
+
+// An answer is a refusal with the registry's own codes.
+type answer struct {
+	*httpx.StatusError
+	Codes []apiError
+}
+
+func (a *answer) Unwrap() error { return a.StatusError }
+
+type apiError struct {
+	Code    string
+	Message string
+	Detail  json.RawMessage
+}
+
+// CheckStatus returns nil when the status of resp is one of want. Otherwise it
+// closes the body; the error wraps a *httpx.StatusError, and ErrReadOnly where the
+// server says that it is frozen.
+func CheckStatus(resp *http.Response, want ...int) error {
+	if slices.Contains(want, resp.StatusCode) {
+		return nil
+	}
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // a broken error page is still an error
+	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(raw))
+	err := httpx.CheckStatus(resp, want...)
+	se, ok := errors.AsType[*httpx.StatusError](err)
+	if !ok {
+		return err
+	}
+	var body struct{ Errors []apiError }
+	if json.Unmarshal(raw, &body) != nil {
+		body.Errors = nil
+	}
+	return classify(&answer{se, body.Errors})
+}
+
+// classify marks the answers that are more than their status.
+func classify(a *answer) error {
+	switch {
+	case readOnly(a.StatusError):
+		return fmt.Errorf("%w: %w", ErrReadOnly, a)
+	case a.has("DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_UNKNOWN"):
+		return &damagedError{a}
+	}
+	return a
+}
+
+func (a *answer) has(codes ...string) bool {
+	return slices.ContainsFunc(a.Codes, func(e apiError) bool { return slices.Contains(codes, e.Code) })
+}
+
+// digests collects what the details of unknown blobs name: a digest as a string,
+// or an object that holds one.
+func (a *answer) digests() []digest.Digest {
+	var all []digest.Digest
+	for _, e := range a.Codes {
+		if !strings.HasSuffix(e.Code, "BLOB_UNKNOWN") {
+			continue
+		}
+		var text string
+		var object struct{ Digest string }
+		if json.Unmarshal(e.Detail, &text) != nil && json.Unmarshal(e.Detail, &object) == nil {
+			text = object.Digest
+		}
+		if d, err := digest.Parse(text); err == nil && !slices.Contains(all, d) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// readOnly recognises a server that is frozen: Nexus says so in the reason or in
+// the body of a 503.
+func readOnly(e *httpx.StatusError) bool {
+	return e.Code == http.StatusServiceUnavailable && says(e, "read-only")
+}
+
+// WriteOnce recognises the refusal to write something a second time. Nexus gives
+// it for equal content too, so it says that something is there, not what.
+func WriteOnce(err error) bool {
+	e, ok := errors.AsType[*httpx.StatusError](err)
+	return ok && (e.Code == http.StatusBadRequest || e.Code == http.StatusConflict) &&
+		(says(e, "cannot be updated") || says(e, "does not allow updating"))
+}
+
+// loginBlocked recognises a 429 that every further request would prolong.
+func loginBlocked(e *httpx.StatusError) bool {
+	return e.Code == http.StatusTooManyRequests && says(e, "authentication attempt")
+}
+
+func says(e *httpx.StatusError, text string) bool {
+	return strings.Contains(strings.ToLower(e.Reason+"\n"+e.Body), text)
+}
+
+// status returns the status that err is about, or 0.
+func status(err error) int {
+	if se, ok := errors.AsType[*httpx.StatusError](err); ok {
+		return se.Code
+	}
+	return 0
+}

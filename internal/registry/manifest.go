@@ -1,0 +1,134 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/digestio"
+)
+
+// PushManifest puts raw under ref, a tag or its own digest. A tag is read back
+// and compared: nothing in such a request tells the registry what the bytes
+// should be, so a byte that changes on the way would go unseen. When the registry
+// has other bytes it is tried once more.
+//
+// Errors to look for: *UnknownBlobError when something that raw refers to is not
+// there, *ConflictError when the name is taken and may not be overwritten,
+// *digestio.MismatchError when the registry keeps having something else.
+func (r *Registry) PushManifest(ctx context.Context, repo, ref, mediaType string, raw []byte) error {
+	p := &manifestPush{r: r, repo: repo, ref: ref, mediaType: mediaType, raw: raw}
+	if err := p.run(ctx); err != nil {
+		return fmt.Errorf("push manifest %s to %s: %w", ref, r.name(repo), err)
+	}
+	return nil
+}
+
+type manifestPush struct {
+	r                    *Registry
+	repo, ref, mediaType string
+	raw                  []byte
+	want                 digest.Digest
+}
+
+func (p *manifestPush) run(ctx context.Context) error {
+	p.want = digest.FromBytes(p.raw)
+	if isDigest(p.ref) {
+		d, err := digest.Parse(p.ref)
+		if err != nil {
+			return err
+		}
+		if p.want = d.Algorithm().FromBytes(p.raw); p.want != d {
+			return p.mismatch(d, p.want, int64(len(p.raw)))
+		}
+	}
+	err := p.once(ctx)
+	if as[*damagedError](err) || as[*digestio.MismatchError](err) {
+		err = p.once(ctx)
+	}
+	return err
+}
+
+func (p *manifestPush) once(ctx context.Context) error {
+	resp, err := p.put(ctx)
+	if WriteOnce(err) {
+		return p.compare(ctx, err)
+	}
+	if err != nil {
+		return err
+	}
+	_ = resp.Body.Close()
+	if isDigest(p.ref) && named(resp) == p.want {
+		return nil
+	}
+	return p.confirm(ctx)
+}
+
+func (p *manifestPush) put(ctx context.Context) (*http.Response, error) {
+	u, err := p.r.manifestURL(p.repo, p.ref)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := p.r.doBody(ctx, http.MethodPut, u, http.Header{"Content-Type": {p.mediaType}}, bytes.NewReader(p.raw), push(p.repo))
+	if err != nil {
+		return nil, err
+	}
+	err = CheckStatus(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted)
+	a, ok := errors.AsType[*answer](err)
+	switch {
+	case ok && a.has("BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"):
+		return nil, &UnknownBlobError{Digests: a.digests(), Err: a}
+	case ok && a.has("MANIFEST_INVALID"):
+		// Either it is, and the second answer will be the same, or a byte changed.
+		return nil, &damagedError{a}
+	}
+	return resp, err
+}
+
+// confirm reads the manifest back.
+func (p *manifestPush) confirm(ctx context.Context) error {
+	got, size, err := p.held(ctx)
+	if err != nil {
+		return fmt.Errorf("read back what was pushed: %w", err)
+	}
+	if got != p.want {
+		return p.mismatch(p.want, got, size)
+	}
+	return nil
+}
+
+// compare finds out what is there that the registry refuses to overwrite.
+func (p *manifestPush) compare(ctx context.Context, refusal error) error {
+	got, _, err := p.held(ctx)
+	if err != nil {
+		return fmt.Errorf("%w; and read what is there: %w", refusal, err)
+	}
+	if got != p.want {
+		return &ConflictError{Repository: p.r.name(p.repo), Reference: p.ref, Want: p.want, Got: got}
+	}
+	return nil
+}
+
+// held hashes what the registry has under the reference, by the algorithm of want.
+func (p *manifestPush) held(ctx context.Context) (digest.Digest, int64, error) {
+	raw, _, err := p.r.manifest(ctx, p.repo, p.ref, max(maxResolve, int64(len(p.raw))))
+	if mm, ok := errors.AsType[*digestio.MismatchError](err); ok {
+		return mm.Got, mm.GotBytes, nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	return p.want.Algorithm().FromBytes(raw), int64(len(raw)), nil
+}
+
+func (p *manifestPush) mismatch(want, got digest.Digest, size int64) error {
+	return &digestio.MismatchError{
+		Want: ocispec.Descriptor{MediaType: p.mediaType, Digest: want, Size: int64(len(p.raw))},
+		Got:  got, GotBytes: size,
+	}
+}

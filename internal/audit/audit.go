@@ -1,0 +1,151 @@
+// Package audit proves what a target holds, from the root of a bundle and the target
+// alone: it needs neither the archive nor anything that push remembered. Each artifact
+// is present, missing, different or unknown, and the report says what that rests on.
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"airbundle/internal/httpx"
+	"airbundle/internal/progress"
+	"airbundle/internal/report"
+	"airbundle/internal/target"
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+	"oras.land/oras-go/v2/errdef"
+)
+
+// Images is a registry to be read. Absence is errdef.ErrNotFound, and nothing else is.
+type Images interface {
+	// Manifest returns what a tag or digest names, hashed by the adapter.
+	Manifest(ctx context.Context, repo, ref string, limit int64) (raw []byte, d ocispec.Descriptor, err error)
+	StatBlob(ctx context.Context, repo string, d digest.Digest) (size int64, err error)
+	// OpenBlob reads a blob; EOF means that it is what the descriptor says.
+	OpenBlob(ctx context.Context, repo string, d ocispec.Descriptor) (io.ReadCloser, error)
+}
+
+// Assets is a server of plain files to be read. Absence is errdef.ErrNotFound.
+type Assets interface {
+	// Digest returns the size of what is at a path and the sha256 that the server names
+	// for it; the digest is empty where the server keeps none.
+	Digest(ctx context.Context, repo, path string) (size int64, d digest.Digest, err error)
+	Open(ctx context.Context, repo, path string) (io.ReadCloser, int64, error)
+}
+
+// A Target is what is audited. Assets is nil for a plain registry.
+type Target struct {
+	Name   string // for messages, without credentials
+	Images Images
+	Assets Assets
+}
+
+// Options tune Run. The zero value is ready to use.
+type Options struct {
+	Jobs     int           // requests at once; default 8
+	Deep     bool          // download and hash everything
+	Progress progress.Sink // default progress.Discard
+}
+
+// A Summary counts what one audit did.
+type Summary struct {
+	Artifacts int     `json:"artifacts"`
+	Read      int64   `json:"bytesRead"` // downloaded and hashed
+	Seconds   float64 `json:"seconds"`
+}
+
+type run struct {
+	bundle *manifest.Bundle
+	to     Target
+	o      Options
+	rep    *report.Report
+	stop   context.CancelCauseFunc
+	read   atomic.Int64
+}
+
+// Run audits the items at the target. The error is only for an interrupted run.
+func Run(ctx context.Context, b *manifest.Bundle, items []target.Item, to Target, o Options) (*report.Report, *Summary, error) {
+	start := time.Now()
+	o.Jobs = cmp.Or(o.Jobs, 8)
+	if o.Progress == nil {
+		o.Progress = progress.Discard
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r := &run{bundle: b, to: to, o: o, stop: stop, rep: &report.Report{Command: "audit", Bundle: b.Root.Digest, Name: b.Table.Name}}
+	r.images(ctx, items)
+	r.assets(ctx, items)
+	sum := &Summary{Artifacts: len(items), Read: r.read.Load(), Seconds: time.Since(start).Seconds()}
+	if err := context.Cause(ctx); err != nil && !isUnauthorized(err) {
+		return r.rep, sum, fmt.Errorf("audit stopped: %w", err)
+	}
+	return r.rep, sum, nil
+}
+
+// each runs f for 0..n-1 on Jobs goroutines.
+func (r *run) each(n int, f func(i int)) {
+	g := new(errgroup.Group)
+	g.SetLimit(r.o.Jobs)
+	for i := range n {
+		g.Go(func() error { f(i); return nil })
+	}
+	_ = g.Wait()
+}
+
+// judge fills a record's state from the error of asking for it.
+func (r *run) judge(rec *report.Record, err error) {
+	if _, different := errors.AsType[*differentError](err); different {
+		rec.State, rec.Reason, rec.Class = report.Different, err.Error(), report.ClassContent
+		return
+	}
+	if errors.Is(err, errdef.ErrNotFound) || errors.Is(err, errUnlisted) {
+		rec.State, rec.Reason, rec.Class = report.Missing, err.Error(), report.ClassIncomplete
+		return
+	}
+	switch class := report.Classify(err); class {
+	case report.ClassOK:
+		rec.State = report.Present
+	case report.ClassContent:
+		rec.State, rec.Reason, rec.Class = report.Different, err.Error(), class
+	default:
+		rec.State, rec.Reason, rec.Class = report.Unknown, err.Error(), class
+		if isUnauthorized(err) {
+			r.stop(err) // further tries would lock the account
+		}
+	}
+}
+
+func isUnauthorized(err error) bool {
+	s, ok := errors.AsType[*httpx.StatusError](err)
+	return ok && s.Code == http.StatusUnauthorized
+}
+
+// A differentError says that something else is at the place.
+type differentError struct{ have, want string }
+
+func (e *differentError) Error() string {
+	return fmt.Sprintf("the target holds %s, the bundle has %s", e.have, e.want)
+}
+
+// hash downloads content and verifies it against the descriptor.
+func (r *run) hash(name string, desc ocispec.Descriptor, open func() (io.ReadCloser, error)) (err error) {
+	rc, err := open()
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	t := r.o.Progress.Begin(name, desc.Size)
+	defer func() { t.End(err) }()
+	n, err := io.Copy(io.Discard, progress.Reader(rc, t))
+	r.read.Add(n)
+	return err
+}

@@ -1,0 +1,74 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"airbundle/internal/report"
+	"airbundle/internal/target"
+	"airbundle/manifest"
+)
+
+// errImagesOnly is why a plain registry takes no RPM and no file.
+var errImagesOnly = report.WithClass(report.ClassUsage, errors.New("a plain registry takes images only: push to a Nexus with --nexus, or select --only image"))
+
+// assetTasks returns a task for each RPM, file and chart.
+func (r *run) assetTasks(items []target.Item) []task {
+	var tasks []task
+	for _, it := range items {
+		if it.Kind == manifest.KindImage {
+			continue
+		}
+		if r.to.Assets == nil {
+			r.failed(record(it, ""), errImagesOnly)
+			continue
+		}
+		desc, _ := r.bundle.Blob(it.Digest)
+		r.total.Add(desc.Size)
+		tasks = append(tasks, task{false, desc.Size, it.Place.Repository + "/" + it.Place.Path, func(ctx context.Context) { r.asset(ctx, it) }})
+	}
+	return tasks
+}
+
+// asset makes one RPM, file or chart present.
+func (r *run) asset(ctx context.Context, it target.Item) {
+	start := time.Now()
+	rec := record(it, it.Place.Repository+"/"+it.Place.Path)
+	sent, state, err := r.putAsset(ctx, it)
+	r.sent.Add(sent)
+	rec.Bytes, rec.Seconds = sent, time.Since(start).Seconds()
+	if err != nil {
+		r.failed(rec, err)
+		return
+	}
+	rec.State = state
+	if it.Kind == manifest.KindRPM && !r.o.DryRun {
+		r.hold(it, rec) // not done before the served metadata lists it
+		return
+	}
+	r.add(rec)
+}
+
+func (r *run) putAsset(ctx context.Context, it target.Item) (sent int64, state report.State, err error) {
+	if err := context.Cause(ctx); err != nil {
+		return 0, "", fmt.Errorf("not tried: %w", err)
+	}
+	desc, _ := r.bundle.Blob(it.Digest)
+	t := r.o.Progress.Begin(it.Name, desc.Size)
+	defer func() { t.End(err) }()
+	open := r.open(desc, t)
+	if r.o.DryRun {
+		equal, err := r.to.Assets.Present(ctx, it.Place.Repository, it.Place.Path, desc, open)
+		if err != nil || equal {
+			return 0, report.Present, err
+		}
+		return desc.Size, report.Planned, nil
+	}
+	sent, _, err = r.to.Assets.Put(ctx, it.Place.Repository, it.Place.Path, desc, r.o.Overwrite, open)
+	if err == nil && sent == 0 {
+		return 0, report.Present, nil
+	}
+	return sent, report.Sent, err
+}

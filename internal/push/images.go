@@ -1,0 +1,341 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"airbundle/internal/report"
+	"airbundle/internal/target"
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+)
+
+// A publication is one image on its way to one repository, under one or more tags.
+type publication struct {
+	item    target.Item
+	repo    string
+	tags    []string
+	top     manifest.ImageManifest   // what the tags will name
+	below   []manifest.ImageManifest // its children, to be put first
+	right   map[string]bool          // tags that name top already
+	start   time.Time
+	pending atomic.Int32 // blobs that are not settled yet
+	sent    atomic.Int64
+
+	mu     sync.Mutex
+	failed []error
+}
+
+func (p *publication) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed = append(p.failed, err)
+}
+
+// A blobState is what is known of one blob at the target. Its lock lets one upload of
+// a digest run at a time, whatever the repository: servers that keep blobs once for
+// all names refuse a second one.
+type blobState struct {
+	mu   sync.Mutex
+	have []string // repositories that hold it
+}
+
+// A blobKey is a blob in a repository of the target.
+type blobKey struct {
+	repo   string
+	digest digest.Digest
+}
+
+// imageTasks reads the images, asks the target for the tags, and returns a task for each
+// blob in each repository. The last task of a publication puts its manifests.
+func (r *run) imageTasks(ctx context.Context, items []target.Item) []task {
+	var pubs []*publication
+	for _, it := range items {
+		if it.Kind == manifest.KindImage {
+			pubs = append(pubs, r.publications(ctx, it)...)
+		}
+	}
+	pubs = slices.DeleteFunc(pubs, func(p *publication) bool { return !r.settleTags(ctx, p) })
+	waiting := map[blobKey][]*publication{}
+	states := map[digest.Digest]*blobState{}
+	var keys []blobKey
+	for _, p := range pubs {
+		for _, d := range p.blobs() {
+			k := blobKey{p.repo, d}
+			if waiting[k] == nil {
+				keys = append(keys, k)
+			}
+			waiting[k] = append(waiting[k], p)
+			p.pending.Add(1)
+		}
+	}
+	var tasks []task
+	for _, k := range keys {
+		late := states[k.digest] != nil
+		if !late {
+			states[k.digest] = new(blobState)
+		}
+		desc, _ := r.bundle.Blob(k.digest)
+		r.total.Add(desc.Size)
+		state := states[k.digest]
+		tasks = append(tasks, task{late, desc.Size, string(k.digest) + k.repo, func(ctx context.Context) {
+			r.blob(ctx, k.repo, desc, state, waiting[k])
+		}})
+	}
+	return tasks
+}
+
+// publications reads one image and returns what is to be published of it, one for each
+// repository name.
+func (r *run) publications(ctx context.Context, it target.Item) []*publication {
+	start := time.Now()
+	img := r.bundle.Table.Images[it.Index]
+	tree, err := r.bundle.ReadImage(ctx, img, r.read)
+	if err == nil && it.Partial {
+		err = narrow(tree, it.Platforms)
+	}
+	if err != nil {
+		r.failed(record(it, ""), report.WithClass(classOfRead(err), err))
+		return nil
+	}
+	var pubs []*publication
+	for _, ref := range it.Refs {
+		i := slices.IndexFunc(pubs, func(p *publication) bool { return p.repo == ref.Repository })
+		if i < 0 {
+			i = len(pubs)
+			pubs = append(pubs, &publication{item: it, repo: ref.Repository, top: tree.Top, below: tree.Children, right: map[string]bool{}, start: start})
+		}
+		pubs[i].tags = append(pubs[i].tags, ref.Tag)
+	}
+	return pubs
+}
+
+// classOfRead is the class of an image that cannot be read from the archive.
+func classOfRead(err error) report.Class {
+	if c := report.Classify(err); c != report.ClassInternal {
+		return c
+	}
+	return report.ClassContent
+}
+
+// narrow derives the index of the selected platforms.
+func narrow(tree *manifest.ImageTree, platforms []manifest.Platform) error {
+	keep := map[digest.Digest]bool{}
+	for _, p := range platforms {
+		keep[p.Digest] = true
+	}
+	raw, err := manifest.DeriveIndex(tree.Top.Desc.MediaType, tree.Top.Raw, keep)
+	if err != nil {
+		return err
+	}
+	tree.Top.Raw = raw
+	tree.Top.Desc.Digest, tree.Top.Desc.Size = digest.FromBytes(raw), int64(len(raw))
+	tree.Children = slices.DeleteFunc(tree.Children, func(m manifest.ImageManifest) bool { return !keep[m.Desc.Digest] })
+	return nil
+}
+
+// blobs lists the configs and layers of a publication, each once.
+func (p *publication) blobs() []digest.Digest {
+	var all []digest.Digest
+	for _, m := range p.manifests() {
+		for _, d := range m.Node.Blobs() {
+			all = append(all, d.Digest)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// manifests lists children first, the top last.
+func (p *publication) manifests() []manifest.ImageManifest {
+	return append(slices.Clone(p.below), p.top)
+}
+
+func (p *publication) record(tag string) report.Record {
+	rec := record(p.item, target.Ref{Repository: p.repo, Tag: tag}.String())
+	rec.Digest, rec.Bytes, rec.Seconds = p.top.Desc.Digest, p.sent.Load(), time.Since(p.start).Seconds()
+	return rec
+}
+
+// A ConflictError says that a name at the target stands for something else.
+type ConflictError struct {
+	Name       string
+	Want, Have digest.Digest
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s is %s at the target, the bundle has %s; to replace it, use --overwrite", e.Name, e.Have, e.Want)
+}
+
+// ExitCode implements report.Classified.
+func (e *ConflictError) ExitCode() int { return int(report.ClassRefused) }
+
+// settleTags asks what the tags name now; false when the image must not be published.
+func (r *run) settleTags(ctx context.Context, p *publication) bool {
+	for _, tag := range p.tags {
+		if tag == "" {
+			continue
+		}
+		have, err := r.to.Images.Resolve(ctx, p.repo, tag)
+		name := target.Ref{Repository: p.repo, Tag: tag}.String()
+		switch {
+		case errors.Is(err, errdef.ErrNotFound):
+		case err != nil:
+			r.failed(p.record(tag), fmt.Errorf("ask for %s: %w", name, err))
+			return false
+		case have.Digest == p.top.Desc.Digest:
+			p.right[tag] = true
+		case !r.o.Overwrite:
+			r.failed(p.record(tag), &ConflictError{name, p.top.Desc.Digest, have.Digest})
+			return false
+		}
+	}
+	return true
+}
+
+// blob settles one blob in one repository, then finishes the publications that waited
+// for nothing else.
+func (r *run) blob(ctx context.Context, repo string, desc ocispec.Descriptor, state *blobState, waiting []*publication) {
+	sent, err := r.pushBlob(ctx, repo, desc, state)
+	waiting[0].sent.Add(sent)
+	r.sent.Add(sent)
+	for _, p := range waiting {
+		if err != nil {
+			p.fail(fmt.Errorf("blob %s to %s: %w", desc.Digest, repo, err))
+		}
+		if p.pending.Add(-1) == 0 {
+			r.finish(ctx, p)
+		}
+	}
+}
+
+func (r *run) pushBlob(ctx context.Context, repo string, desc ocispec.Descriptor, state *blobState) (sent int64, err error) {
+	if err := context.Cause(ctx); err != nil {
+		return 0, err
+	}
+	state.mu.Lock()
+	defer state.mu.Unlock()
+	if r.o.DryRun {
+		return r.planBlob(ctx, repo, desc, state)
+	}
+	t := r.o.Progress.Begin(repo, desc.Size)
+	defer func() { t.End(err) }()
+	sent, _, err = r.to.Images.PushBlob(ctx, repo, desc, state.have, r.open(desc, t))
+	if err != nil {
+		return sent, err
+	}
+	state.have = append(state.have, repo)
+	return sent, nil
+}
+
+// planBlob says what pushBlob would send; one upload serves all repositories.
+func (r *run) planBlob(ctx context.Context, repo string, desc ocispec.Descriptor, state *blobState) (int64, error) {
+	_, err := r.to.Images.StatBlob(ctx, repo, desc.Digest)
+	absent := errors.Is(err, errdef.ErrNotFound)
+	if err != nil && !absent {
+		return 0, err
+	}
+	first := len(state.have) == 0
+	state.have = append(state.have, repo)
+	if absent && first {
+		return desc.Size, nil
+	}
+	return 0, nil
+}
+
+// finish puts manifests, index and tags of a publication whose blobs are all settled.
+func (r *run) finish(ctx context.Context, p *publication) {
+	if err := errors.Join(p.failed...); err != nil {
+		for _, tag := range p.tags {
+			r.failed(p.record(tag), err)
+		}
+		return
+	}
+	changed := false
+	for _, m := range p.manifests() {
+		put, err := r.putManifest(ctx, p.repo, m)
+		if err != nil {
+			for _, tag := range p.tags {
+				r.failed(p.record(tag), fmt.Errorf("manifest %s: %w", m.Desc.Digest, err))
+			}
+			return
+		}
+		changed = changed || put
+	}
+	for _, tag := range p.tags {
+		rec := p.record(tag)
+		switch {
+		case tag != "" && !p.right[tag]:
+			if !r.o.DryRun {
+				if err := r.pushManifest(ctx, p.repo, tag, p.top); err != nil {
+					r.failed(rec, fmt.Errorf("tag %s: %w", tag, err))
+					continue
+				}
+			}
+			rec.State = report.Sent
+		case changed || rec.Bytes > 0:
+			rec.State = report.Sent
+		default:
+			rec.State = report.Present
+		}
+		if r.o.DryRun && rec.State == report.Sent {
+			rec.State = report.Planned
+		}
+		r.add(rec)
+	}
+}
+
+// putManifest puts a manifest under its digest unless it is there.
+func (r *run) putManifest(ctx context.Context, repo string, m manifest.ImageManifest) (changed bool, err error) {
+	have, err := r.to.Images.Resolve(ctx, repo, m.Desc.Digest.String())
+	if err == nil && have.Digest == m.Desc.Digest {
+		return false, nil
+	}
+	if err != nil && !errors.Is(err, errdef.ErrNotFound) {
+		return false, err
+	}
+	if r.o.DryRun {
+		return true, nil
+	}
+	return true, r.pushManifest(ctx, repo, m.Desc.Digest.String(), m)
+}
+
+// pushManifest puts a manifest. A registry that said it has a blob, and then does not
+// know it when the manifest refers to it, is sent the blob once more.
+func (r *run) pushManifest(ctx context.Context, repo, ref string, m manifest.ImageManifest) error {
+	err := r.to.Images.PushManifest(ctx, repo, ref, m.Desc.MediaType, m.Raw)
+	unknown, ok := errors.AsType[UnknownBlobs](err)
+	if !ok {
+		return err
+	}
+	for _, d := range unknown.UnknownBlobs() {
+		i := slices.IndexFunc(m.Node.Blobs(), func(b ocispec.Descriptor) bool { return b.Digest == d })
+		if i < 0 {
+			return err // a child manifest: its own put has failed or was lost
+		}
+		desc := m.Node.Blobs()[i]
+		sent, err := r.to.Images.UploadBlob(ctx, repo, desc, func(ctx context.Context) (io.ReadCloser, error) { return r.store.Fetch(ctx, desc) })
+		r.sent.Add(sent)
+		if err != nil {
+			return fmt.Errorf("blob %s, which the registry claimed to have: %w", d, err)
+		}
+	}
+	if err = r.to.Images.PushManifest(ctx, repo, ref, m.Desc.MediaType, m.Raw); errors.As(err, &unknown) {
+		return fmt.Errorf("the registry's blob store is inconsistent: %w", err)
+	}
+	return err
+}
+
+// record is the start of an item's record.
+func record(it target.Item, place string) report.Record {
+	return report.Record{Kind: string(it.Kind), Name: it.Name, Arch: it.Arch, Digest: it.Digest, Place: place}
+}

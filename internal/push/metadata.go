@@ -1,0 +1,96 @@
+package push
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"time"
+
+	"airbundle/internal/report"
+	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/target"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// A held record is an RPM that was put, and counts as done when the metadata that
+// clients read lists it.
+type held struct {
+	item target.Item
+	rec  report.Record
+}
+
+func (r *run) hold(it target.Item, rec report.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = append(r.held, held{it, rec})
+}
+
+// awaitMetadata waits until the served metadata lists every held RPM with the right
+// checksum. Servers rebuild metadata some time after an upload and say that they are
+// done before they are; only what clients would read counts.
+func (r *run) awaitMetadata(ctx context.Context) {
+	wait := cmp.Or(r.o.MetadataWait, 15*time.Minute+time.Duration(len(r.held))*time.Second)
+	poll := cmp.Or(r.o.MetadataPoll, 5*time.Second)
+	deadline := time.Now().Add(wait)
+	var last error
+	for len(r.held) > 0 {
+		last = r.lookUp(ctx)
+		if len(r.held) == 0 || isUnauthorized(last) || time.Now().Add(poll).After(deadline) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			last = context.Cause(ctx)
+		case <-time.After(poll):
+			poll = min(poll*3/2, 30*time.Second)
+			continue
+		}
+		break
+	}
+	for _, h := range r.held {
+		h.rec.State, h.rec.Class = report.Missing, report.ClassIncomplete
+		h.rec.Reason = fmt.Sprintf("uploaded, but the served yum metadata does not list it after %s; push again or rebuild the repository's metadata", wait)
+		if last != nil {
+			h.rec.Reason += ": " + last.Error()
+		}
+		r.add(h.rec)
+	}
+	r.held = nil
+}
+
+// lookUp reads the metadata once for each directory and releases the RPMs it lists.
+func (r *run) lookUp(ctx context.Context) error {
+	served := map[target.Place]map[string]digest.Digest{}
+	var errs []error
+	r.held = slices.DeleteFunc(r.held, func(h held) bool {
+		dir := target.Place{Repository: h.item.Place.Repository, Path: path.Dir(h.item.Place.Path)}
+		listed, ok := served[dir]
+		if !ok {
+			var err error
+			listed, err = r.served(ctx, dir)
+			served[dir] = listed
+			if err != nil {
+				errs = append(errs, err)
+			}
+		}
+		if listed[h.item.Place.Path] != h.item.Digest {
+			return false
+		}
+		h.rec.Proof = "listed in the served metadata with this sha256"
+		r.add(h.rec)
+		return true
+	})
+	return errors.Join(errs...)
+}
+
+func (r *run) served(ctx context.Context, dir target.Place) (map[string]digest.Digest, error) {
+	return repodata.Served(ctx, func(ctx context.Context, path string) (io.ReadCloser, error) {
+		rc, _, err := r.to.Assets.Open(ctx, dir.Repository, path)
+		return rc, err
+	}, dir.Path)
+}

@@ -1,0 +1,252 @@
+// Package push brings the selected artifacts of a bundle to a target, straight from the
+// archive: blobs before manifests, manifests before indexes, everything before tags.
+// It keeps no state; it asks the target what is there, so a second run moves only what
+// is missing. It speaks no protocol itself; adapters do.
+package push
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"airbundle/internal/httpx"
+	"airbundle/internal/progress"
+	"airbundle/internal/report"
+	"airbundle/internal/target"
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// A Store is an opened archive. What Fetch yields is verified: EOF means that it is
+// what the descriptor says.
+type Store interface {
+	Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
+}
+
+// An Opener opens the content to send; a retry opens it anew.
+type Opener = func(context.Context) (io.ReadCloser, error)
+
+// Blobs is the part of a registry that holds configs and layers.
+type Blobs interface {
+	// StatBlob returns the size of a blob; errdef.ErrNotFound only when it is absent.
+	StatBlob(ctx context.Context, repo string, d digest.Digest) (int64, error)
+	// PushBlob makes a blob present in repo, by mounting it from one of the repositories
+	// in from where the registry can, and returns the bytes it sent.
+	PushBlob(ctx context.Context, repo string, d ocispec.Descriptor, from []string, open Opener) (sent int64, how string, err error)
+	// UploadBlob sends a blob whatever the registry says of it.
+	UploadBlob(ctx context.Context, repo string, d ocispec.Descriptor, open Opener) (sent int64, err error)
+}
+
+// Manifests is the part of a registry that holds manifests, indexes and tags.
+type Manifests interface {
+	// Resolve returns what a tag or digest names; errdef.ErrNotFound only when it is absent.
+	Resolve(ctx context.Context, repo, ref string) (ocispec.Descriptor, error)
+	// PushManifest puts a manifest under a digest or a tag; a tag is read back. The error
+	// holds UnknownBlobs when the registry misses something that the manifest refers to.
+	PushManifest(ctx context.Context, repo, ref, mediaType string, raw []byte) error
+}
+
+// Images is a registry. All its methods are idempotent.
+type Images interface {
+	Blobs
+	Manifests
+}
+
+// UnknownBlobs is a registry's refusal of a manifest for blobs that it does not have.
+type UnknownBlobs interface {
+	error
+	UnknownBlobs() []digest.Digest
+}
+
+// Assets is a server of plain files in repositories: RPMs, files, charts.
+type Assets interface {
+	// Put makes content present at a path and returns the bytes it sent. Equal content is
+	// left alone; other content is an error unless overwrite.
+	Put(ctx context.Context, repo, path string, d ocispec.Descriptor, overwrite bool, open Opener) (sent int64, how string, err error)
+	// Present says whether equal content is at the path already; other content is an error.
+	Present(ctx context.Context, repo, path string, d ocispec.Descriptor, open Opener) (bool, error)
+	// Open reads what is served at a path; errdef.ErrNotFound only when it is absent.
+	Open(ctx context.Context, repo, path string) (io.ReadCloser, int64, error)
+}
+
+// A Target is where artifacts go. Assets is nil for a plain registry, which takes images
+// only.
+type Target struct {
+	Name   string // for messages: URL or host, without credentials
+	Images Images
+	Assets Assets
+}
+
+// Options tune Run. The zero value is ready to use.
+type Options struct {
+	Jobs         int           // transfers at once; default 8
+	Overwrite    bool          // replace what the target holds under the same name
+	DryRun       bool          // ask, send nothing
+	MetadataWait time.Duration // for yum metadata to list what was sent; default 15 min and 1 s per RPM
+	MetadataPoll time.Duration // between two looks; default 5 s
+	Progress     progress.Sink // default progress.Discard
+	Done         func(report.Record)
+}
+
+// A Summary counts what one run did.
+type Summary struct {
+	Artifacts int     `json:"artifacts"`
+	Sent      int64   `json:"bytesSent"`    // bodies of blobs and files
+	Skipped   int64   `json:"bytesSkipped"` // present or mounted; planned ones of a dry run count as sent
+	Seconds   float64 `json:"seconds"`
+}
+
+// A run is one push.
+type run struct {
+	bundle *manifest.Bundle
+	store  Store
+	to     Target
+	o      Options
+	rep    *report.Report
+	stop   context.CancelCauseFunc
+	sent   atomic.Int64
+	total  atomic.Int64
+
+	mu   sync.Mutex
+	held []held // RPMs that are there but not seen in metadata yet
+}
+
+// A task is one transfer; larger ones start first, and shared blobs of later
+// repositories after their first upload.
+type task struct {
+	late bool
+	size int64
+	name string // makes the order complete
+	do   func(context.Context)
+}
+
+// Run pushes the items. Collisions among them are refused before a byte is sent. The
+// report has a record for each name of each artifact; the error is only for a run
+// that could not be started or was interrupted.
+func Run(ctx context.Context, b *manifest.Bundle, store Store, m target.Map, items []target.Item, to Target, o Options) (*report.Report, *Summary, error) {
+	start := time.Now()
+	o.Jobs = cmp.Or(o.Jobs, 8)
+	if o.Progress == nil {
+		o.Progress = progress.Discard
+	}
+	rep := &report.Report{Command: "push", Bundle: b.Root.Digest, Name: b.Table.Name}
+	if err := collisions(m, items); err != nil {
+		return rep, nil, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r := &run{bundle: b, store: store, to: to, o: o, rep: rep, stop: stop}
+	tasks := r.assetTasks(items)
+	imageTasks := r.imageTasks(ctx, items)
+	r.transfer(ctx, append(tasks, imageTasks...))
+	r.awaitMetadata(ctx)
+	sum := &Summary{Artifacts: len(items), Sent: r.sent.Load(), Skipped: max(r.total.Load()-r.sent.Load(), 0), Seconds: time.Since(start).Seconds()}
+	return rep, sum, interrupted(ctx)
+}
+
+// interrupted returns why a run ended early; a login that was refused is in the report.
+func interrupted(ctx context.Context) error {
+	err := context.Cause(ctx)
+	if err == nil || isUnauthorized(err) {
+		return nil
+	}
+	return fmt.Errorf("push stopped: %w", err)
+}
+
+func collisions(m target.Map, items []target.Item) error {
+	var errs []error
+	for _, c := range m.Collisions(items) {
+		errs = append(errs, c)
+	}
+	return report.WithClass(report.ClassContent, errors.Join(errs...))
+}
+
+// transfer runs all tasks, the largest first.
+func (r *run) transfer(ctx context.Context, tasks []task) {
+	slices.SortFunc(tasks, func(a, b task) int {
+		if a.late != b.late {
+			if a.late {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.name, b.name))
+	})
+	g := new(errgroup.Group)
+	g.SetLimit(r.o.Jobs)
+	for _, t := range tasks {
+		g.Go(func() error { t.do(ctx); return nil })
+	}
+	_ = g.Wait()
+}
+
+// add takes a record and tells whoever listens.
+func (r *run) add(rec report.Record) {
+	r.rep.Add(rec)
+	if r.o.Done != nil {
+		r.o.Done(rec)
+	}
+}
+
+// failed records a failure. A refused login stops everything at once: further tries
+// would lock the account.
+func (r *run) failed(rec report.Record, err error) {
+	if isUnauthorized(err) {
+		r.stop(err)
+	}
+	rec.State, rec.Reason, rec.Class = report.Failed, err.Error(), report.Classify(err)
+	r.add(rec)
+}
+
+func isUnauthorized(err error) bool {
+	s, ok := errors.AsType[*httpx.StatusError](err)
+	return ok && s.Code == http.StatusUnauthorized
+}
+
+// open returns an opener of a carried blob that reports progress; what a failed try has
+// sent is taken back when the next one opens.
+func (r *run) open(desc ocispec.Descriptor, t progress.Task) Opener {
+	last := int64(0)
+	return func(ctx context.Context) (io.ReadCloser, error) {
+		rc, err := r.store.Fetch(ctx, desc)
+		if err != nil {
+			return nil, err
+		}
+		t.Add(-last)
+		last = 0
+		return &counted{rc, t, &last}, nil
+	}
+}
+
+type counted struct {
+	io.ReadCloser
+	t    progress.Task
+	last *int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	*c.last += int64(n)
+	c.t.Add(int64(n))
+	return n, err
+}
+
+// read returns the bytes of a small carried blob.
+func (r *run) read(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	rc, err := r.store.Fetch(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return io.ReadAll(rc)
+}

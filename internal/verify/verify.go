@@ -1,0 +1,234 @@
+// Package verify says whether an archive is exactly what its root makes it: every
+// header and padding byte, every digest, every artifact that the root lists for every
+// arch, and nothing else. It reads the archive once, inflates nothing, writes nothing
+// and opens no socket. All findings of a run are reported.
+package verify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"airbundle/internal/archive"
+	"airbundle/internal/progress"
+	"airbundle/internal/report"
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// Options tune Run. The zero value is ready to use.
+type Options struct {
+	Jobs     int           // blobs hashed at once; default 2, which a disk still reads in order
+	Progress progress.Sink // default progress.Discard
+}
+
+// A Summary counts what one run looked at.
+type Summary struct {
+	Artifacts int     `json:"artifacts"`
+	Blobs     int     `json:"blobs"`
+	Bytes     int64   `json:"bytes"`
+	Seconds   float64 `json:"seconds"`
+}
+
+// kindArchive is the kind of records about the archive itself.
+const kindArchive = "archive"
+
+// Run verifies the archive at path: a bundle, or the OCI layout tar of another tool.
+// The report holds what was found; the error is only for a file that cannot be read
+// at all and for an interrupted run.
+func Run(ctx context.Context, path string, o Options) (*report.Report, *Summary, error) {
+	start := time.Now()
+	o.Jobs = cmp.Or(o.Jobs, 2)
+	if o.Progress == nil {
+		o.Progress = progress.Discard
+	}
+	r := &run{path: path, o: o, rep: &report.Report{Command: "verify", Trust: "none"}, bad: map[digest.Digest]error{}}
+	err := r.run(ctx)
+	r.sum.Bytes, r.sum.Seconds = r.bytes.Load(), time.Since(start).Seconds()
+	if cause := context.Cause(ctx); cause != nil {
+		return r.rep, &r.sum, fmt.Errorf("verify stopped: %w", cause)
+	}
+	return r.rep, &r.sum, err
+}
+
+type run struct {
+	path  string
+	o     Options
+	rep   *report.Report
+	sum   Summary
+	bytes atomic.Int64
+
+	mu  sync.Mutex
+	bad map[digest.Digest]error // blobs that are not whole
+}
+
+func (r *run) run(ctx context.Context) error {
+	a, problems, err := archive.Scan(r.path)
+	switch {
+	case errors.Is(err, archive.ErrNotBundle):
+		return r.layout(ctx)
+	case err != nil:
+		return r.unreadable(err)
+	}
+	defer a.Close()
+	b := a.Bundle()
+	r.rep.Bundle, r.rep.Name = b.Root.Digest, b.Table.Name
+	for _, p := range problems {
+		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: p.Error(), Class: report.ClassContent})
+		for _, d := range p.Digests {
+			r.bad[d] = errors.New("missing or cut")
+		}
+	}
+	r.hash(ctx, a, b.Blobs())
+	r.artifacts(ctx, a, b)
+	return nil
+}
+
+// unreadable reports a file in which not even the root can be read, or returns what
+// the operating system says of it.
+func (r *run) unreadable(err error) error {
+	f, ok := errors.AsType[*archive.FormatError](err)
+	if !ok {
+		return err
+	}
+	r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: f.Error(), Class: report.ClassContent})
+	return nil
+}
+
+// A store yields blobs whose EOF means that they are whole.
+type store interface {
+	Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
+}
+
+// hash reads all blobs in the order in which they lie.
+func (r *run) hash(ctx context.Context, s store, blobs []ocispec.Descriptor) {
+	g := new(errgroup.Group)
+	g.SetLimit(r.o.Jobs)
+	cut := maps.Clone(r.bad)
+	for _, d := range blobs {
+		if cut[d.Digest] != nil {
+			continue
+		}
+		g.Go(func() error {
+			if err := r.hashOne(ctx, s, d); err != nil && ctx.Err() == nil {
+				r.mu.Lock()
+				r.bad[d.Digest] = err
+				r.mu.Unlock()
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	r.sum.Blobs = len(blobs)
+}
+
+func (r *run) hashOne(ctx context.Context, s store, d ocispec.Descriptor) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t := r.o.Progress.Begin("verify", d.Size)
+	defer func() { t.End(err) }()
+	rc, err := s.Fetch(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	n, err := io.Copy(io.Discard, progress.Reader(rc, t))
+	r.bytes.Add(n)
+	return err
+}
+
+// artifacts judges each artifact by its blobs, and finds blobs that belong to none.
+func (r *run) artifacts(ctx context.Context, s store, b *manifest.Bundle) {
+	used := map[digest.Digest]bool{}
+	read := func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+		if err := r.bad[desc.Digest]; err != nil {
+			return nil, err
+		}
+		rc, err := s.Fetch(ctx, desc)
+		if err != nil {
+			return nil, err
+		}
+		defer rc.Close()
+		return io.ReadAll(rc)
+	}
+	for _, a := range b.Table.Artifacts() {
+		if ctx.Err() != nil {
+			return
+		}
+		needs, err := []digest.Digest{a.Digest}, error(nil)
+		if a.Kind == manifest.KindImage {
+			img := b.Table.Images[a.Index]
+			var tree *manifest.ImageTree
+			if tree, err = b.ReadImage(ctx, img, read); tree != nil {
+				needs = tree.Needs(img)
+			}
+		}
+		r.artifact(b, a, needs, err)
+		for _, d := range needs {
+			used[d] = true
+		}
+	}
+	r.sum.Artifacts = len(b.Table.Artifacts())
+	r.others(b, used)
+}
+
+// artifact records one artifact.
+func (r *run) artifact(b *manifest.Bundle, a manifest.Artifact, needs []digest.Digest, err error) {
+	rec := report.Record{Kind: string(a.Kind), Name: a.Name, Arch: a.Arch, Digest: a.Digest, State: report.OK}
+	var reasons []string
+	if err != nil {
+		reasons = append(reasons, err.Error())
+	}
+	for _, d := range needs {
+		desc, _ := b.Blob(d)
+		rec.Bytes += desc.Size
+		if bad := r.bad[d]; bad != nil && (err == nil || !strings.Contains(err.Error(), bad.Error())) {
+			reasons = append(reasons, fmt.Sprintf("blob %s: %v", d, bad))
+		}
+	}
+	if len(reasons) > 0 {
+		rec.State, rec.Class = report.Damaged, r.class(needs)
+		rec.Reason = strings.Join(reasons, "; ")
+	}
+	r.rep.Add(rec)
+}
+
+// class is that of the worst blob; what is inconsistent without a bad blob is content.
+func (r *run) class(needs []digest.Digest) report.Class {
+	var all []report.Class
+	for _, d := range needs {
+		if c := report.Classify(r.bad[d]); c == report.ClassLocal {
+			all = append(all, c)
+		}
+	}
+	if len(all) == 0 {
+		return report.ClassContent
+	}
+	return report.Worst(all...)
+}
+
+// others reports blobs that no artifact needs: damaged ones of the bundle's own JSON,
+// and carried ones that nobody asked for.
+func (r *run) others(b *manifest.Bundle, used map[digest.Digest]bool) {
+	for _, d := range b.Blobs() {
+		_, ours := b.Generated()[d.Digest]
+		switch {
+		case used[d.Digest]:
+		case r.bad[d.Digest] != nil:
+			r.rep.AddError(kindArchive, "blob of the bundle", d.Digest, report.Damaged, report.WithClass(report.ClassContent, r.bad[d.Digest]))
+		case !ours && len(r.bad) == 0:
+			r.rep.Add(report.Record{Kind: kindArchive, Name: "blob of no artifact", Digest: d.Digest, State: report.Damaged, Reason: "it is carried, but no artifact needs it", Class: report.ClassContent})
+		}
+	}
+}

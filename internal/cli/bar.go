@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"airbundle/internal/progress"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// A Bar sums up the bytes of all tasks of one piece of work. On a terminal it is drawn
+// with rate and time left; elsewhere it draws nothing. It never goes back.
+type Bar struct {
+	bar  *progressbar.ProgressBar
+	done atomic.Int64
+	mu   sync.Mutex
+	top  int64
+}
+
+// NewBar starts a bar of total bytes (-1: unknown). Call Finish at the end.
+func NewBar(s Streams, quiet bool, label string, total int64) *Bar {
+	b := &Bar{}
+	if s.Terminal && !quiet {
+		b.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(s.Err), progressbar.OptionSetDescription(label),
+			progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(),
+			progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
+	}
+	return b
+}
+
+// Finish takes the bar off the terminal.
+func (b *Bar) Finish() {
+	if b.bar != nil {
+		_ = b.bar.Finish()
+	}
+}
+
+// Begin implements progress.Sink.
+func (b *Bar) Begin(string, int64) progress.Task { return barTask{b} }
+
+type barTask struct{ b *Bar }
+
+func (t barTask) Add(n int64) {
+	now := t.b.done.Add(n)
+	if t.b.bar == nil {
+		return
+	}
+	t.b.mu.Lock()
+	defer t.b.mu.Unlock()
+	if now > t.b.top {
+		t.b.top = now
+		_ = t.b.bar.Set64(now)
+	}
+}
+
+func (t barTask) End(error) {}
+
+// A Talk prints lines to the operator, one at a time, and nothing when it is quiet. On
+// a terminal the bar says enough, and lines are left out.
+type Talk struct {
+	mu    sync.Mutex
+	w     io.Writer
+	quiet bool
+}
+
+// NewTalk returns a Talk on the streams' Err.
+func NewTalk(s Streams, quiet bool) *Talk { return &Talk{w: s.Err, quiet: quiet} }
+
+// Printf prints one line.
+func (t *Talk) Printf(format string, args ...any) {
+	if t.quiet {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintf(t.w, format+"\n", args...)
+}
+
+// Bytes prints a number of bytes for people: 1.5 GB, in powers of ten.
+func Bytes(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, i := float64(n)/unit, 0
+	for ; value >= unit && i < 4; i++ {
+		value /= unit
+	}
+	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[i])
+}

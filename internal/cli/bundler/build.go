@@ -1,0 +1,200 @@
+package bundler
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"runtime"
+	"strings"
+	"time"
+
+	"airbundle/internal/archive"
+	"airbundle/internal/build"
+	"airbundle/internal/cli"
+	"airbundle/internal/plan"
+
+	"github.com/spf13/cobra"
+)
+
+type buildOptions struct {
+	lock, out      string
+	arches, groups []string
+	jobs           int
+	dryRun, quiet  bool
+	output         cli.Output
+	net            cli.Network
+}
+
+func newBuild(s cli.Streams) *cobra.Command {
+	o := &buildOptions{}
+	cmd := &cobra.Command{
+		Use:   "build LOCK -o FILE",
+		Short: "Download everything a lock pins into one archive",
+		Long: `build downloads what the lock pins, once, each blob into its own place of the
+archive, verified as it passes. A killed build is continued by the same command. The
+same lock gives the same bytes, whatever the number of jobs.
+
+Registry logins come from the docker config (docker login, or $DOCKER_CONFIG).`,
+		Example: `  bundler build k8s.lock.yaml -o k8s.bundle.tar
+  bundler build k8s.lock.yaml -o k8s.bundle.tar --dry-run
+  bundler build k8s.lock.yaml -o k8s-arm.bundle.tar --arch aarch64 --group k8s-core`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.lock = args[0]
+			return runBuild(cmd.Context(), s, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.out, "out", "o", "", "archive to write, NAME.bundle.tar")
+	f.StringSliceVar(&o.arches, "arch", nil, "carry only this arch (x86_64, aarch64); may be repeated")
+	f.StringSliceVar(&o.groups, "group", nil, "carry only entries of this group; may be repeated")
+	f.IntVar(&o.jobs, "jobs", 0, "downloads at once (default: from the number of cores and hosts)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be downloaded, and the size of the archive")
+	f.BoolVar(&o.quiet, "quiet", false, "print results only")
+	o.output.AddFlag(f)
+	o.net.AddFlags(f)
+	return cmd
+}
+
+func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
+	if err := checkOut(o); err != nil {
+		return err
+	}
+	start := time.Now()
+	lock, err := readLock(o.lock)
+	if err != nil {
+		return err
+	}
+	images, files, err := sources(&o.net, o.lock)
+	if err != nil {
+		return err
+	}
+	p, err := plan.Make(ctx, lock, plan.Sources{Images: images, Files: files}, plan.Options{Jobs: 8, Arches: o.arches, Groups: o.groups})
+	if err != nil {
+		return err
+	}
+	talk := cli.NewTalk(s, o.quiet)
+	for _, n := range p.Notes {
+		talk.Printf("note: %s", n)
+	}
+	if o.dryRun {
+		return printPlan(s.Out, p, o.output)
+	}
+	blobs, bytes := p.Remote()
+	talk.Printf("%s: %d blobs, %s to fetch", p.Bundle.Table.Name, blobs, cli.Bytes(bytes))
+	bar := cli.NewBar(s, o.quiet, "build", bytes)
+	res, err := build.Run(ctx, p, o.out, build.Options{Jobs: jobs(o.jobs, p), Progress: bar, Done: func(f build.Fetched) {
+		if !s.Terminal {
+			talk.Printf("fetched %s %s (%s, %.1f s)", f.Blob.Artifact, f.Blob.Desc.Digest, cli.Bytes(f.Blob.Desc.Size), f.Took.Seconds())
+		}
+	}})
+	bar.Finish()
+	if err != nil {
+		return err
+	}
+	return printBuilt(s.Out, p, res, o, time.Since(start))
+}
+
+// checkOut refuses names that other tools cannot be given.
+func checkOut(o *buildOptions) error {
+	switch {
+	case o.out == "" && !o.dryRun:
+		return cli.Usage("say where to write the archive: -o NAME.bundle.tar")
+	case strings.Contains(o.out, ":"):
+		return cli.Usage("%s: a colon in the archive's name would split it in references such as oci-archive:FILE:REF", o.out)
+	}
+	return nil
+}
+
+// jobs is the number of downloads at once: each host can take a few, and each needs a
+// part of a core to be hashed.
+func jobs(asked int, p *plan.Plan) int {
+	if asked > 0 {
+		return asked
+	}
+	hosts := map[string]bool{}
+	for _, b := range p.Blobs {
+		for _, origin := range b.Origins {
+			hosts[hostOf(origin.Place)] = true
+		}
+	}
+	return min(4*max(len(hosts), 1), 4*runtime.NumCPU(), 32)
+}
+
+func hostOf(place string) string {
+	if u, err := url.Parse(place); err == nil && u.Host != "" {
+		return u.Host
+	}
+	host, _, _ := strings.Cut(place, "/")
+	return host
+}
+
+// planJSON is the JSON form of a dry run.
+type planJSON struct {
+	Name        string     `json:"name"`
+	Root        string     `json:"root"`
+	ArchiveSize int64      `json:"archiveSize"`
+	Download    int64      `json:"download"`
+	Blobs       []blobJSON `json:"blobs"`
+	Notes       []string   `json:"notes,omitempty"`
+}
+
+type blobJSON struct {
+	Digest    string   `json:"digest"`
+	Size      int64    `json:"size"`
+	MediaType string   `json:"mediaType"`
+	Artifact  string   `json:"artifact"`
+	From      []string `json:"from"`
+}
+
+// printPlan prints what a build would download and the archive's size to the byte.
+func printPlan(w io.Writer, p *plan.Plan, format cli.Output) error {
+	layout, err := archive.NewLayout(p.Bundle.Index(), p.Bundle.Blobs())
+	if err != nil {
+		return err
+	}
+	blobs, bytes := p.Remote()
+	out := planJSON{Name: p.Bundle.Table.Name, Root: string(p.Bundle.Root.Digest), ArchiveSize: layout.Size(), Download: bytes, Notes: p.Notes, Blobs: []blobJSON{}}
+	for _, b := range p.Blobs {
+		if b.Local {
+			continue
+		}
+		bj := blobJSON{Digest: string(b.Desc.Digest), Size: b.Desc.Size, MediaType: b.Desc.MediaType, Artifact: b.Artifact}
+		for _, origin := range b.Origins {
+			bj.From = append(bj.From, origin.Place)
+		}
+		out.Blobs = append(out.Blobs, bj)
+	}
+	if format.JSON() {
+		return cli.WriteJSON(w, out)
+	}
+	for _, b := range out.Blobs {
+		fmt.Fprintf(w, "%s %12d  %s  from %s\n", b.Digest, b.Size, b.Artifact, strings.Join(b.From, " or "))
+	}
+	fmt.Fprintf(w, "%d blobs, %d bytes to download; archive of %d bytes; root %s\n", blobs, bytes, out.ArchiveSize, out.Root)
+	return nil
+}
+
+// builtJSON is the JSON form of a build's result.
+type builtJSON struct {
+	Name    string  `json:"name"`
+	Root    string  `json:"root"`
+	File    string  `json:"file"`
+	Size    int64   `json:"size"`
+	Blobs   int     `json:"blobsFetched"`
+	Fetched int64   `json:"bytesFetched"`
+	Kept    int64   `json:"bytesKept"`
+	Seconds float64 `json:"seconds"`
+}
+
+func printBuilt(w io.Writer, p *plan.Plan, res *build.Result, o *buildOptions, took time.Duration) error {
+	if o.output.JSON() {
+		return cli.WriteJSON(w, builtJSON{p.Bundle.Table.Name, string(p.Bundle.Root.Digest), o.out, res.Size, res.Blobs, res.Fetched, res.Kept, took.Seconds()})
+	}
+	t := p.Bundle.Table
+	fmt.Fprintf(w, "root %s\n", p.Bundle.Root.Digest)
+	_, err := fmt.Fprintf(w, "built %s: %d images, %d RPMs, %d files; %d bytes; fetched %s, kept %s, %.1f s\n",
+		o.out, len(t.Images), len(t.RPMs), len(t.Files), res.Size, cli.Bytes(res.Fetched), cli.Bytes(res.Kept), took.Seconds())
+	return err
+}

@@ -1,0 +1,51 @@
+// Package bundler is the command tree of the connected side. It reads flags and files,
+// wires adapters to use cases, and prints what they return.
+package bundler
+
+import (
+	"os"
+	"path/filepath"
+
+	"airbundle/internal/cli"
+	"airbundle/internal/httpx"
+	"airbundle/internal/lockfile"
+	"airbundle/internal/source/image"
+	"airbundle/internal/source/web"
+
+	"github.com/spf13/cobra"
+)
+
+// New returns the bundler command.
+func New(s cli.Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "bundler",
+		Short: "Build one archive of images, RPMs and files to carry across an air gap",
+		Long: `bundler is the connected side of airbundle: it resolves wishes to exact pins
+(lock), and pins to one archive (build). The archive is an OCI image layout in a tar;
+the same lock gives the same bytes. On the other side, seeder verifies, pushes,
+audits and serves it.`,
+	}
+	root.AddCommand(newLock(s), newBuild(s), newInspect(s), newDiff(s))
+	return root
+}
+
+// readLock reads and checks a lock file.
+func readLock(path string) (*lockfile.Lock, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return lockfile.DecodeLock(path, data)
+}
+
+// sources wires the adapters that open what locks and requests name. Relative paths are
+// relative to the file that names them.
+func sources(n *cli.Network, file string) (*image.Source, *web.Source, error) {
+	t, err := n.Transport()
+	if err != nil {
+		return nil, nil, err
+	}
+	dir := filepath.Dir(file)
+	images := image.New(image.Options{Transport: t, PlainHTTP: n.PlainHTTP, Dir: dir})
+	return images, web.New(httpx.NewClient(t), dir), nil
+}

@@ -1,0 +1,182 @@
+package bundler
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"airbundle/internal/archive"
+	"airbundle/internal/atomicfile"
+	"airbundle/internal/cli"
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+)
+
+func newInspect(s cli.Streams) *cobra.Command {
+	var root string
+	var format cli.Output
+	cmd := &cobra.Command{
+		Use:   "inspect BUNDLE",
+		Short: "Show what an archive carries",
+		Long: `inspect prints the artifacts of an archive as a tree, with arch, size, digest and
+the bytes that several artifacts share. It reads the root and the image manifests,
+not the large content: use seeder verify to check that. With --root it writes the root
+to a file; seeder audit takes that file in place of the archive.`,
+		Example: `  bundler inspect k8s.bundle.tar
+  bundler inspect k8s.bundle.tar --root k8s.root.json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := archive.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			if root != "" {
+				return writeRoot(s, a.Bundle(), root)
+			}
+			c, err := contentsOf(cmd.Context(), a)
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			if format.JSON() {
+				return cli.WriteJSON(s.Out, c)
+			}
+			return c.writeText(s.Out)
+		},
+	}
+	format.AddFlag(cmd.Flags())
+	cmd.Flags().StringVar(&root, "root", "", "write the root to this `file` (- for standard output) and print nothing else")
+	return cmd
+}
+
+func writeRoot(s cli.Streams, b *manifest.Bundle, path string) error {
+	if path == "-" {
+		_, err := s.Out.Write(b.EncodeRootFile())
+		return err
+	}
+	return atomicfile.WriteFile(path, b.EncodeRootFile(), 0o644)
+}
+
+// contents is what inspect prints, and its JSON form.
+type contents struct {
+	Name      string         `json:"name"`
+	Root      digest.Digest  `json:"root"`
+	Lock      digest.Digest  `json:"lock"`
+	Arches    []string       `json:"arches"`
+	Size      int64          `json:"archiveSize"`
+	Bytes     int64          `json:"bytes"` // of all blobs, each once
+	Artifacts []artifactJSON `json:"artifacts"`
+}
+
+type artifactJSON struct {
+	Kind      manifest.Kind   `json:"kind"`
+	Name      string          `json:"name"`
+	Arch      string          `json:"arch,omitempty"`
+	Digest    digest.Digest   `json:"digest"`
+	Original  digest.Digest   `json:"original,omitempty"`
+	Size      int64           `json:"size"`   // of all its blobs
+	Shared    int64           `json:"shared"` // bytes that other artifacts have too
+	Groups    []string        `json:"groups,omitempty"`
+	Publish   []string        `json:"publish,omitempty"`
+	Platforms []platformJSON  `json:"platforms,omitempty"`
+	blobs     []digest.Digest // each once
+}
+
+type platformJSON struct {
+	Platform string        `json:"platform"`
+	Digest   digest.Digest `json:"digest"`
+	Size     int64         `json:"size"` // of manifest, config and layers
+}
+
+// contentsOf reads the image manifests of an archive and sums up.
+func contentsOf(ctx context.Context, a *archive.Archive) (*contents, error) {
+	b := a.Bundle()
+	c := &contents{Name: b.Table.Name, Root: b.Root.Digest, Lock: b.Table.Lock, Arches: b.Table.Arches, Size: a.Size(), Artifacts: []artifactJSON{}}
+	users := map[digest.Digest]int{}
+	for _, art := range b.Table.Artifacts() {
+		aj := artifactJSON{Kind: art.Kind, Name: art.Name, Arch: art.Arch, Digest: art.Digest, Groups: art.Groups, blobs: []digest.Digest{art.Digest}}
+		if art.Kind == manifest.KindImage {
+			if err := aj.image(ctx, a, b.Table.Images[art.Index]); err != nil {
+				return nil, fmt.Errorf("image %s: %w", art.Name, err)
+			}
+		}
+		for _, d := range aj.blobs {
+			users[d]++
+		}
+		c.Artifacts = append(c.Artifacts, aj)
+	}
+	for i := range c.Artifacts {
+		aj := &c.Artifacts[i]
+		for _, d := range aj.blobs {
+			desc, _ := b.Blob(d)
+			aj.Size += desc.Size
+			if users[d] > 1 {
+				aj.Shared += desc.Size
+			}
+		}
+	}
+	for _, d := range b.Blobs() {
+		c.Bytes += d.Size
+	}
+	return c, nil
+}
+
+func (aj *artifactJSON) image(ctx context.Context, a *archive.Archive, img manifest.Image) error {
+	b := a.Bundle()
+	tree, err := b.ReadImage(ctx, img, func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+		rc, err := a.Fetch(ctx, desc)
+		if err != nil {
+			return nil, err
+		}
+		defer rc.Close()
+		return io.ReadAll(rc)
+	})
+	if err != nil {
+		return err
+	}
+	aj.Original, aj.Publish, aj.blobs = img.Original, img.Publish, tree.Needs(img)
+	for _, m := range tree.Manifests() {
+		p := platformJSON{Platform: m.Platform, Digest: m.Desc.Digest, Size: m.Desc.Size}
+		for _, d := range m.Node.Blobs() {
+			p.Size += d.Size
+		}
+		aj.Platforms = append(aj.Platforms, p)
+	}
+	slices.SortFunc(aj.Platforms, func(a, b platformJSON) int { return strings.Compare(a.Platform, b.Platform) })
+	return nil
+}
+
+func (c *contents) writeText(w io.Writer) error {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s\n  root %s\n  lock %s\n  arches %s\n", c.Name, c.Root, c.Lock, strings.Join(c.Arches, ", "))
+	kind := manifest.Kind("")
+	for _, a := range c.Artifacts {
+		if a.Kind != kind {
+			kind = a.Kind
+			fmt.Fprintf(&out, "%ss\n", kind)
+		}
+		fmt.Fprintf(&out, "  %s", a.Name)
+		if a.Arch != "" {
+			fmt.Fprintf(&out, " [%s]", a.Arch)
+		}
+		fmt.Fprintf(&out, " %s %d bytes", a.Digest, a.Size)
+		if a.Shared > 0 {
+			fmt.Fprintf(&out, " (%d shared)", a.Shared)
+		}
+		out.WriteByte('\n')
+		if a.Original != "" {
+			fmt.Fprintf(&out, "    derived from %s\n", a.Original)
+		}
+		for _, p := range a.Platforms {
+			fmt.Fprintf(&out, "    %-12s %s %d bytes\n", p.Platform, p.Digest, p.Size)
+		}
+	}
+	fmt.Fprintf(&out, "%d artifacts, %d bytes of content, archive of %d bytes\n", len(c.Artifacts), c.Bytes, c.Size)
+	_, err := io.WriteString(w, out.String())
+	return err
+}

@@ -1,0 +1,171 @@
+// Package cli is what both programs share at the border to the operator: streams,
+// signals, exit codes, environment variables for flags, progress on a terminal. The
+// command trees are in its sub-packages.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"airbundle/internal/archive"
+	"airbundle/internal/lockfile"
+	"airbundle/internal/report"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// Streams are the program's standard streams: results go to Out, all talk to Err.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Terminal bool // Err is a terminal that progress may be drawn on
+}
+
+// System returns the process's own streams.
+func System() Streams {
+	return Streams{os.Stdin, os.Stdout, os.Stderr, term.IsTerminal(int(os.Stderr.Fd()))}
+}
+
+// A SignalError says that a signal asked the program to stop.
+type SignalError struct{ Signal syscall.Signal }
+
+func (e *SignalError) Error() string { return "interrupted by " + e.Signal.String() }
+
+// Notify returns a context that ends with a *SignalError on the first SIGINT or
+// SIGTERM; the second one ends the process at once.
+func Notify(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		for n := 0; ; n++ {
+			sig, ok := <-ch
+			if !ok {
+				return
+			}
+			s, _ := sig.(syscall.Signal)
+			if n > 0 {
+				os.Exit(128 + int(s))
+			}
+			cancel(&SignalError{s})
+		}
+	}()
+	return ctx, func() { signal.Stop(ch); close(ch); cancel(nil) }
+}
+
+// A ResultError ends a command whose findings were printed already; it carries their
+// exit code and prints nothing more.
+type ResultError struct{ Code int }
+
+func (e *ResultError) Error() string { return fmt.Sprintf("exit status %d", e.Code) }
+
+// exitCodes is part of the help of both programs.
+const exitCodes = `Exit status:
+  0 done    1 internal error    2 usage or malformed input file
+  3 incomplete: part is missing, a rerun resumes
+  4 content is not what it should be (damaged, colliding names)
+  5 trust: signature, rollback, not the locked set
+  6 remote unavailable after retries
+  7 remote refused: login, read-only, full, conflict
+  8 another process holds the lock    9 local resources: space, files, permissions
+  130, 143 interrupted
+Where several apply: 5 > 4 > 7 > 6 > 9 > 3.`
+
+// Main runs a command tree and returns the exit code.
+func Main(ctx context.Context, root *cobra.Command, args []string, s Streams) int {
+	started := false
+	root.Version = Version()
+	root.Long += "\n\n" + exitCodes
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.SetArgs(args)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		started = true
+		return fromEnvironment(cmd.Flags(), strings.ToUpper(root.Name()))
+	}
+	err := root.ExecuteContext(ctx)
+	code := exitCode(err, started)
+	if _, told := errors.AsType[*ResultError](err); err != nil && !told {
+		printError(s.Err, root.Name(), err)
+		if code == int(report.ClassUsage) && !started {
+			fmt.Fprintf(s.Err, "Run '%s --help' for usage.\n", root.Name())
+		}
+	}
+	return code
+}
+
+// printError prints each of joined errors on a line of its own.
+func printError(w io.Writer, name string, err error) {
+	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
+		fmt.Fprintf(w, "%s: %s\n", name, line)
+	}
+}
+
+// exitCode derives the exit code from an error; started is false while the command
+// line itself is still being read.
+func exitCode(err error, started bool) int {
+	if err == nil {
+		return 0
+	}
+	if r, ok := errors.AsType[*ResultError](err); ok {
+		return r.Code
+	}
+	if s, ok := errors.AsType[*SignalError](err); ok {
+		return 128 + int(s.Signal)
+	}
+	if !started {
+		return int(report.ClassUsage)
+	}
+	if _, ok := errors.AsType[*lockfile.Errors](err); ok {
+		return int(report.ClassUsage)
+	}
+	if _, ok := errors.AsType[*archive.LockedError](err); ok {
+		return int(report.ClassLocked)
+	}
+	if _, ok := errors.AsType[*archive.FormatError](err); ok || errors.Is(err, archive.ErrNotBundle) {
+		return int(report.ClassContent)
+	}
+	return int(report.Classify(err))
+}
+
+// Usage marks an error as one of the command line.
+func Usage(format string, args ...any) error {
+	return report.WithClass(report.ClassUsage, fmt.Errorf(format, args...))
+}
+
+// fromEnvironment sets flags that were not given from PREFIX_FLAG_NAME variables.
+func fromEnvironment(flags *pflag.FlagSet, prefix string) error {
+	var errs []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := prefix + "_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := os.LookupEnv(name)
+		if !ok || f.Changed || f.Name == "help" || f.Name == "version" {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			errs = append(errs, Usage("%s=%q: %v", name, value, err))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// Version is the module's version as the build stamped it, with the commit it was
+// built from where there is no tag.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(unknown)"
+	}
+	return info.Main.Version
+}

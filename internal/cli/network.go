@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"crypto/x509"
+	"fmt"
+	"os"
+
+	"airbundle/internal/httpx"
+
+	"github.com/spf13/pflag"
+)
+
+// Network are the flags of every command that talks to servers.
+type Network struct {
+	CAFile    string
+	PlainHTTP []string
+	PerHost   int
+}
+
+// AddFlags adds the network flags.
+func (n *Network) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&n.CAFile, "ca-file", "", "PEM file of certificate authorities to trust beside the system's")
+	f.StringSliceVar(&n.PlainHTTP, "plain-http", nil, "registry `host[:port]` to talk to without TLS; may be repeated")
+	f.IntVar(&n.PerHost, "per-host", 8, "requests in flight to one host at most")
+}
+
+// Transport returns the one transport of the program.
+func (n *Network) Transport() (*httpx.Transport, error) {
+	roots, err := n.roots()
+	if err != nil {
+		return nil, err
+	}
+	return httpx.NewTransport(httpx.Options{PerHost: n.PerHost, RootCAs: roots, UserAgent: "airbundle/" + Version()}), nil
+}
+
+func (n *Network) roots() (*x509.CertPool, error) {
+	if n.CAFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(n.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("system certificates: %w", err)
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, Usage("%s holds no PEM certificate", n.CAFile)
+	}
+	return roots, nil
+}

@@ -1,0 +1,105 @@
+package seeder
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"airbundle/internal/cli"
+	"airbundle/internal/push"
+	"airbundle/internal/report"
+
+	"github.com/spf13/cobra"
+)
+
+type pushOptions struct {
+	path           string
+	jobs           int
+	dryRun         bool
+	overwrite      bool
+	quiet, verbose bool
+	wait           time.Duration
+	output         cli.Output
+	remote         remote
+	selection      selection
+	trust          trust
+}
+
+func newPush(s cli.Streams) *cobra.Command {
+	o := &pushOptions{}
+	cmd := &cobra.Command{
+		Use:   "push BUNDLE --nexus URL | --registry HOST:PORT",
+		Short: "Bring an archive into a Nexus or a registry",
+		Long: `push sends what the target does not have, straight from the archive: blobs, then
+manifests, then tags, each checked against its digest on the way. It asks the target
+what is there and keeps no state: the same command again moves only what is missing.
+RPMs count as done when the served yum metadata lists them.
+
+Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
+--password-file, or the docker config for the registry's host.`,
+		Example: `  seeder push k8s.bundle.tar --nexus http://10.19.90.29:8081
+  seeder push k8s.bundle.tar --registry registry.local:5000 --only image --plain-http registry.local:5000
+  seeder push k8s.bundle.tar --nexus https://nexus.local --arch aarch64 --dry-run`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.path = args[0]
+			return runPush(cmd.Context(), s, o)
+		},
+	}
+	f := cmd.Flags()
+	o.remote.addFlags(f)
+	o.selection.addFlags(f)
+	f.IntVar(&o.jobs, "jobs", 8, "transfers at once")
+	f.BoolVar(&o.dryRun, "dry-run", false, "ask the target what is missing, send nothing")
+	f.BoolVar(&o.overwrite, "overwrite", false, "replace what the target holds under the same name")
+	f.DurationVar(&o.wait, "metadata-wait", 0, "wait this long for the served yum metadata (default 15m and 1s per RPM)")
+	f.BoolVar(&o.quiet, "quiet", false, "print results only")
+	f.BoolVar(&o.verbose, "verbose", false, "print good artifacts too")
+	o.output.AddFlag(f)
+	o.trust.addFlags(f)
+	return cmd
+}
+
+func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
+	a, trusted, err := open(o.path, &o.trust)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	places, items, err := o.selection.items(a.Bundle().Table)
+	if err != nil {
+		return err
+	}
+	to, err := o.remote.pushTarget(ctx, s, places)
+	if err != nil {
+		return err
+	}
+	talk := cli.NewTalk(s, o.quiet)
+	bar := cli.NewBar(s, o.quiet, "push", -1)
+	rep, sum, err := push.Run(ctx, a.Bundle(), a, places, items, to, push.Options{
+		Jobs: o.jobs, Overwrite: o.overwrite, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar,
+		Done: func(rec report.Record) {
+			if !s.Terminal {
+				talk.Printf("%s %s %s (%s, %.1f s)", rec.State, rec.Kind, rec.Place, cli.Bytes(rec.Bytes), rec.Seconds)
+			}
+		},
+	})
+	bar.Finish()
+	if err != nil {
+		return err
+	}
+	rep.Trust = trusted
+	return cli.PrintReport(s, rep, o.output, o.verbose || o.dryRun, pushLast(rep, sum, to.Name, o.dryRun), sum)
+}
+
+// pushLast is the last line of a push.
+func pushLast(rep *report.Report, sum *push.Summary, name string, dryRun bool) string {
+	c := rep.Counts()
+	verb, sent := "pushed to", "sent"
+	if dryRun {
+		verb, sent = "would push to", "to send"
+	}
+	return fmt.Sprintf("%s %s: %d new, %d present, %d failed; %s %s, %s skipped, %.1f s; root %s; trust: %s",
+		verb, name, c[report.Sent]+c[report.Planned], c[report.Present], len(rep.Findings()),
+		cli.Bytes(sum.Sent), sent, cli.Bytes(sum.Skipped), sum.Seconds, rep.Bundle, rep.Trust)
+}

@@ -1,0 +1,207 @@
+package seeder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"airbundle/internal/audit"
+	"airbundle/internal/cli"
+	"airbundle/internal/httpx"
+	"airbundle/internal/nexus"
+	"airbundle/internal/push"
+	"airbundle/internal/registry"
+	"airbundle/internal/target"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/pflag"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+)
+
+// remote are the flags that say where a target is and how to log in.
+type remote struct {
+	nexus, registry string
+	username        string
+	passwordFile    string
+	passwordStdin   bool
+	net             cli.Network
+}
+
+func (r *remote) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&r.nexus, "nexus", "", "Nexus base `URL`: images, RPMs, files")
+	f.StringVar(&r.registry, "registry", "", "registry `HOST:PORT`: images only")
+	f.StringVar(&r.username, "username", "", "login name; the password comes from --password-stdin, --password-file or NEXUS_PASSWORD")
+	f.StringVar(&r.passwordFile, "password-file", "", "file that holds the password")
+	f.BoolVar(&r.passwordStdin, "password-stdin", false, "read the password from standard input")
+	r.net.AddFlags(f)
+}
+
+// base returns the target's URL and whether it is a Nexus.
+func (r *remote) base() (u *url.URL, isNexus bool, err error) {
+	switch {
+	case (r.nexus == "") == (r.registry == ""):
+		return nil, false, cli.Usage("say where: either --nexus URL or --registry HOST:PORT")
+	case r.nexus != "":
+		if u, err = url.Parse(r.nexus); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, false, cli.Usage("--nexus wants a URL such as http://10.19.90.29:8081")
+		}
+		isNexus = true
+	default:
+		raw := r.registry
+		if !strings.Contains(raw, "://") {
+			raw = "https://" + raw
+			if slices.Contains(r.net.PlainHTTP, r.registry) {
+				raw = "http://" + r.registry
+			}
+		}
+		if u, err = url.Parse(raw); err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+			return nil, false, cli.Usage("--registry wants HOST:PORT")
+		}
+	}
+	if u.User != nil {
+		return nil, false, cli.Usage("no credentials in a URL: use NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin")
+	}
+	return u, isNexus, nil
+}
+
+// login finds the credentials: flags, then the environment, then the docker config.
+func (r *remote) login(ctx context.Context, s cli.Streams, u *url.URL) (user, password string, err error) {
+	user = r.username
+	if user == "" {
+		user = os.Getenv("NEXUS_USERNAME")
+	}
+	switch {
+	case r.passwordStdin && r.passwordFile != "":
+		return "", "", cli.Usage("--password-stdin and --password-file exclude each other")
+	case r.passwordStdin:
+		password, err = readSecret(s.In)
+	case r.passwordFile != "":
+		var f *os.File
+		if f, err = os.Open(r.passwordFile); err == nil {
+			defer f.Close()
+			password, err = readSecret(f)
+		}
+	default:
+		password = os.Getenv("NEXUS_PASSWORD")
+	}
+	switch {
+	case err != nil:
+		return "", "", fmt.Errorf("read the password: %w", err)
+	case user != "" && password == "":
+		return "", "", cli.Usage("user %s has no password: use --password-stdin, --password-file or NEXUS_PASSWORD", user)
+	case user == "" && password != "":
+		return "", "", cli.Usage("a password without a user: set --username or NEXUS_USERNAME")
+	case user != "":
+		return user, password, nil
+	}
+	return dockerLogin(ctx, u.Host)
+}
+
+// readSecret reads one line.
+func readSecret(r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, 64<<10))
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimSuffix(line, "\r"), err
+}
+
+// dockerLogin asks the docker config and its helpers; no entry means no login.
+func dockerLogin(ctx context.Context, host string) (user, password string, err error) {
+	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	if err != nil {
+		return "", "", fmt.Errorf("docker config: %w", err)
+	}
+	c, err := store.Get(ctx, credentials.ServerAddressFromHostname(host))
+	if err != nil {
+		return "", "", fmt.Errorf("docker config: login for %s: %w", host, err)
+	}
+	return c.Username, c.Password, nil
+}
+
+// connection is a target with everything an adapter needs.
+type connection struct {
+	name   string
+	images *registry.Registry
+	nexus  *nexus.Nexus // nil for a plain registry
+}
+
+// connect logs in and makes the adapters; it asks the server whether it is there.
+func (r *remote) connect(ctx context.Context, s cli.Streams, m target.Map) (*connection, error) {
+	u, isNexus, err := r.base()
+	if err != nil {
+		return nil, err
+	}
+	user, password, err := r.login(ctx, s, u)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := r.net.Transport()
+	if err != nil {
+		return nil, err
+	}
+	client := httpx.NewClient(transport)
+	if !isNexus {
+		reg := registry.New(registry.Options{Base: u, Client: client, Username: user, Password: password})
+		if err := reg.Ping(ctx); err != nil {
+			return nil, hintTLS(fmt.Errorf("registry %s: %w", u.Host, err), u)
+		}
+		return &connection{name: u.Host, images: reg}, nil
+	}
+	n := nexus.New(nexus.Options{URL: u, Client: client, Username: user, Password: password})
+	if _, err := n.Check(ctx); err != nil {
+		return nil, hintTLS(fmt.Errorf("nexus %s: %w", httpx.RedactURL(u), err), u)
+	}
+	return &connection{name: httpx.RedactURL(u), images: n.Docker(m.Docker), nexus: n}, nil
+}
+
+// hintTLS adds the next step where a server speaks plain HTTP.
+func hintTLS(err error, u *url.URL) error {
+	if u.Scheme == "https" && (errors.Is(err, http.ErrSchemeMismatch) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")) {
+		return fmt.Errorf("%w; if it speaks plain HTTP, add --plain-http %s", err, u.Host)
+	}
+	return err
+}
+
+func (r *remote) pushTarget(ctx context.Context, s cli.Streams, m target.Map) (push.Target, error) {
+	c, err := r.connect(ctx, s, m)
+	if err != nil {
+		return push.Target{}, err
+	}
+	t := push.Target{Name: c.name, Images: c.images}
+	if c.nexus != nil {
+		t.Assets = c.nexus
+	}
+	return t, nil
+}
+
+func (r *remote) auditTarget(ctx context.Context, s cli.Streams, m target.Map) (audit.Target, error) {
+	c, err := r.connect(ctx, s, m)
+	if err != nil {
+		return audit.Target{}, err
+	}
+	t := audit.Target{Name: c.name, Images: c.images}
+	if c.nexus != nil {
+		t.Assets = assets{c.nexus}
+	}
+	return t, nil
+}
+
+// assets lets the Nexus adapter answer as the audit asks.
+type assets struct{ *nexus.Nexus }
+
+// Digest implements audit.Assets.
+func (a assets) Digest(ctx context.Context, repo, path string) (int64, digest.Digest, error) {
+	asset, err := a.Stat(ctx, repo, path)
+	if err != nil {
+		return 0, "", err
+	}
+	if sum := asset.Checksums["sha256"]; sum != "" {
+		return asset.Size, digest.NewDigestFromEncoded(digest.SHA256, sum), nil
+	}
+	return asset.Size, "", nil
+}

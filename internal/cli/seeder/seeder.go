@@ -1,0 +1,119 @@
+// Package seeder is the command tree of the air-gapped side. It reads flags and files,
+// wires adapters to use cases, and prints what they return.
+package seeder
+
+import (
+	"airbundle/internal/archive"
+	"airbundle/internal/cli"
+	"airbundle/internal/report"
+	"airbundle/internal/target"
+	"airbundle/manifest"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// New returns the seeder command.
+func New(s cli.Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "seeder",
+		Short: "Bring a carried archive into registries and repositories, and prove it",
+		Long: `seeder is the air-gapped side of airbundle: it verifies an archive that bundler
+built, pushes it into a Nexus or a registry straight from the file, audits what the
+target holds, or serves the file itself.`,
+	}
+	root.AddCommand(newVerify(s), newPush(s), newAudit(s), newServe(s))
+	return root
+}
+
+// trust are the flags that bind an archive to what the operator expects.
+type trust struct{ root string }
+
+func (t *trust) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&t.root, "root", "", "accept this bundle only: the root `digest` that bundler build printed")
+}
+
+// check compares a root with the expected one and says what trust rests on.
+func (t *trust) check(got digest.Digest) (string, error) {
+	switch {
+	case t.root == "":
+		return "none", nil
+	case t.root != string(got):
+		return "none", report.WithClass(report.ClassTrust, &rootError{t.root, string(got)})
+	}
+	return "root", nil
+}
+
+// A rootError says that the archive is another bundle than the operator expects.
+type rootError struct{ want, got string }
+
+func (e *rootError) Error() string {
+	if e.got == "" {
+		return "this archive has no root; --root wants " + e.want
+	}
+	return "the bundle's root is " + e.got + ", --root wants " + e.want
+}
+
+// selection are the flags that choose artifacts and name their places. Push and audit
+// share them, so that an audit asks for what a push put.
+type selection struct {
+	only, arches []string
+	naming       string
+	places       target.Map
+}
+
+func (o *selection) addFlags(f *pflag.FlagSet) {
+	f.StringSliceVar(&o.only, "only", nil, "take only this `KIND|GROUP|NAME` (image, rpm, file, chart; a group of the lock; a name); may be repeated")
+	f.StringSliceVar(&o.arches, "arch", nil, "take only this arch (x86_64, aarch64); may be repeated")
+	o.addPlaces(f)
+}
+
+func (o *selection) addPlaces(f *pflag.FlagSet) {
+	o.places = target.Default()
+	f.StringVar(&o.naming, "naming", "keep", "image names at the target: keep, prefix:NAME or flatten:NAME")
+	f.StringVar(&o.places.Docker, "docker-repo", o.places.Docker, "docker repository of the Nexus")
+	f.StringVar(&o.places.Yum, "yum-repo", o.places.Yum, "yum repository of the Nexus")
+	f.StringVar(&o.places.Raw, "raw-repo", o.places.Raw, "raw repository of the Nexus")
+	f.StringVar(&o.places.Helm, "helm-repo", o.places.Helm, "helm repository of the Nexus")
+}
+
+// targets returns the target map.
+func (o *selection) targets() (target.Map, error) {
+	naming, err := target.ParseNaming(o.naming)
+	if err != nil {
+		return o.places, cli.Usage("--naming: %v", err)
+	}
+	o.places.Naming = naming
+	return o.places, nil
+}
+
+// items returns the selected artifacts.
+func (o *selection) items(t *manifest.Table) (target.Map, []target.Item, error) {
+	m, err := o.targets()
+	if err != nil {
+		return m, nil, err
+	}
+	items, err := m.Items(t, target.Selection{Only: o.only, Arches: o.arches})
+	if err != nil {
+		return m, nil, report.WithClass(report.ClassUsage, err)
+	}
+	if len(items) == 0 {
+		return m, nil, cli.Usage("the selection is empty: nothing of the bundle matches")
+	}
+	return m, items, nil
+}
+
+// open opens an archive for push and serve.
+func open(path string, t *trust) (*archive.Archive, string, error) {
+	a, err := archive.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	trusted, err := t.check(a.Bundle().Root.Digest)
+	if err != nil {
+		a.Close()
+		return nil, "", err
+	}
+	return a, trusted, nil
+}

@@ -1,0 +1,79 @@
+package seeder
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"airbundle/internal/cli"
+	"airbundle/internal/report"
+	"airbundle/internal/verify"
+
+	"github.com/spf13/cobra"
+)
+
+type verifyOptions struct {
+	path           string
+	jobs           int
+	quiet, verbose bool
+	output         cli.Output
+	trust          trust
+}
+
+func newVerify(s cli.Streams) *cobra.Command {
+	o := &verifyOptions{}
+	cmd := &cobra.Command{
+		Use:   "verify BUNDLE",
+		Short: "Check every byte of an archive",
+		Long: `verify reads the archive once and checks every digest, every header and padding
+byte, that each artifact of the root is there for every arch, and that nothing else is.
+It writes nothing and opens no connection. A plain OCI layout tar is judged by the OCI
+rules. Without --root the last line says "trust: none": the archive is whole, but
+nothing says that it is the one you expect.`,
+		Example: `  seeder verify k8s.bundle.tar
+  seeder verify k8s.bundle.tar --root sha256:9f2c... --output json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.path = args[0]
+			return runVerify(cmd.Context(), s, o)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.jobs, "jobs", 2, "blobs hashed at once")
+	f.BoolVar(&o.quiet, "quiet", false, "print results only")
+	f.BoolVar(&o.verbose, "verbose", false, "print good artifacts too")
+	o.output.AddFlag(f)
+	o.trust.addFlags(f)
+	return cmd
+}
+
+func runVerify(ctx context.Context, s cli.Streams, o *verifyOptions) error {
+	size := int64(-1)
+	if st, err := os.Stat(o.path); err == nil {
+		size = st.Size()
+	}
+	bar := cli.NewBar(s, o.quiet, "verify", size)
+	rep, sum, err := verify.Run(ctx, o.path, verify.Options{Jobs: o.jobs, Progress: bar})
+	bar.Finish()
+	if err != nil {
+		return err
+	}
+	if rep.Trust, err = o.trust.check(rep.Bundle); err != nil {
+		rep.AddError("archive", o.path, rep.Bundle, report.Different, err)
+	}
+	return cli.PrintReport(s, rep, o.output, o.verbose, verifyLast(rep, sum, o.path), sum)
+}
+
+// verifyLast is the last line of a verify.
+func verifyLast(rep *report.Report, sum *verify.Summary, path string) string {
+	word := "verified"
+	if n := len(rep.Findings()); n > 0 {
+		word = fmt.Sprintf("%d findings in", n)
+	}
+	root := string(rep.Bundle)
+	if root == "" {
+		root = "none"
+	}
+	return fmt.Sprintf("%s %s: %d artifacts, %d blobs, %s in %.1f s; root %s; trust: %s",
+		word, path, sum.Artifacts, sum.Blobs, cli.Bytes(sum.Bytes), sum.Seconds, root, rep.Trust)
+}

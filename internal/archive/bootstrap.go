@@ -151,7 +151,9 @@ func (s *scanner) findRoot(p int64) (d ocispec.Descriptor, at int64, err error) 
 	start := int64(indexHeader + blockSize)
 	if json.NewDecoder(io.NewSectionReader(s.r, start, p-start)).Decode(&index) == nil {
 		for _, d := range index.Manifests {
-			if d.ArtifactType == manifest.ArtifactTypeBundle {
+			// What a file says of itself is no digest and no size until it is checked.
+			valid := d.Digest.Validate() == nil && d.Size >= 0 && d.Size <= manifest.MaxRoot
+			if valid && d.ArtifactType == manifest.ArtifactTypeBundle {
 				return d, p + blockSize, nil
 			}
 		}

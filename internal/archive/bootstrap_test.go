@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Without root or table nothing can be said; what they are hidden behind is named.
@@ -42,6 +43,30 @@ func TestScanNeedsRootAndTable(t *testing.T) {
 				t.Errorf("error %v, want a *FormatError with %q", err, test.msg)
 			}
 		})
+	}
+}
+
+// index.json stands in for a damaged header of the root, but is not trusted more.
+func TestHostileIndexBesideDamagedRoot(t *testing.T) {
+	s := newSample(t, "hostile", 3)
+	good := s.bundle.Root
+	for name, d := range map[string]ocispec.Descriptor{
+		"no digest":     {Size: good.Size},
+		"no algorithm":  {Digest: "abc", Size: good.Size},
+		"traversal":     {Digest: "sha256:../../x", Size: good.Size},
+		"negative size": {Digest: good.Digest, Size: -1},
+		"huge size":     {Digest: good.Digest, Size: 1<<63 - 1},
+		"other size":    {Digest: good.Digest, Size: good.Size + 1},
+		"other digest":  {Digest: digest.FromString("other"), Size: good.Size},
+	} {
+		index := fmt.Sprintf(`{"manifests":[{"artifactType":%q,"digest":%q,"size":%d}]}`, good.ArtifactType, d.Digest, d.Size)
+		parts := s.parts(t)
+		parts[1] = entryOf("index.json", []byte(index))
+		parts[2] = append(make([]byte, blockSize), parts[2][blockSize:]...)
+		_, err := Open(writeFile(t, t.TempDir(), "a.tar", bytes.Join(parts, nil)))
+		if _, ok := errors.AsType[*FormatError](err); !ok {
+			t.Errorf("%s: error %v, want a *FormatError", name, err)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"context"
-	_ "crypto/sha512" // digests of layouts by other tools; without it go-digest refuses them
 	"errors"
 	"fmt"
 	"io"

@@ -2,7 +2,7 @@ package archive
 
 import (
 	"fmt"
-	"os"
+	"io"
 
 	"airbundle/manifest"
 )
@@ -41,6 +41,6 @@ func rootFile(path string) ([]byte, bool, error) {
 	if size > 2*manifest.MaxRoot {
 		return nil, false, &FormatError{Path: path, Msg: fmt.Sprintf("%d bytes are too many for a root file", size)}
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := io.ReadAll(io.NewSectionReader(f, 0, size))
 	return raw, true, err
 }

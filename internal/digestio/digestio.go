@@ -6,6 +6,8 @@
 package digestio
 
 import (
+	_ "crypto/sha256" // what go-digest accepts is what is linked
+	_ "crypto/sha512"
 	"errors"
 	"fmt"
 	"hash"

@@ -46,7 +46,7 @@ type Result struct {
 	Size    int64 // of the archive, in bytes
 	Blobs   int   // fetched by this run
 	Fetched int64 // bytes fetched by this run
-	Kept    int64 // bytes that an earlier, killed run had fetched
+	Kept    int64 // bytes that an earlier run had fetched
 }
 
 // A BlobError says which blob could not be fetched, for which artifact and from where.
@@ -63,8 +63,8 @@ func (e *BlobError) Error() string {
 // Unwrap returns the cause.
 func (e *BlobError) Unwrap() error { return e.Err }
 
-// Run builds the archive of p at path. An existing file at path is replaced at the very
-// end. What a killed run left beside path is continued. On failure nothing stands
+// Run builds the archive of p at path. Where that archive stands already, it is read and
+// checked, and nothing is fetched; any other file at path is replaced at the very end. What a killed run left beside path is continued. On failure nothing stands
 // at path that was not there before, finished slots are kept for the next run, and the
 // error joins a *BlobError for each blob that is missing.
 func Run(ctx context.Context, p *plan.Plan, path string, o Options) (*Result, error) {
@@ -76,6 +76,9 @@ func Run(ctx context.Context, p *plan.Plan, path string, o Options) (*Result, er
 	if sink == nil {
 		sink = progress.Discard
 	}
+	if whole(ctx, p, path, sink, o) {
+		return &Result{Size: layout.Size(), Kept: layout.Size()}, nil
+	}
 	w, err := archive.Create(ctx, path, layout, archive.CreateOptions{Jobs: o.Jobs, Progress: sink})
 	if err != nil {
 		return nil, err
@@ -86,6 +89,33 @@ func Run(ctx context.Context, p *plan.Plan, path string, o Options) (*Result, er
 		return res, err
 	}
 	return res, w.Seal()
+}
+
+// whole says whether the very archive stands at path already, every blob of it.
+func whole(ctx context.Context, p *plan.Plan, path string, sink progress.Sink, o Options) bool {
+	a, err := archive.Open(path)
+	if err != nil {
+		return false
+	}
+	defer a.Close()
+	if a.Bundle().Root.Digest != p.Bundle.Root.Digest {
+		return false
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(o.Jobs, 1))
+	for _, d := range a.Bundle().Blobs() {
+		g.Go(func() error {
+			task := sink.Begin("check", d.Size)
+			rc, err := a.Fetch(ctx, d)
+			if err == nil {
+				_, err = io.Copy(io.Discard, progress.Reader(rc, task))
+				rc.Close()
+			}
+			task.End(err)
+			return err
+		})
+	}
+	return g.Wait() == nil
 }
 
 // fill fetches all missing blobs, the largest first.

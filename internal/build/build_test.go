@@ -126,6 +126,32 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// An archive that is whole already is checked and left alone; a damaged one is built anew.
+func TestAgain(t *testing.T) {
+	f := bundletest.New(t)
+	path := filepath.Join(t.TempDir(), "b.tar")
+	first := run(t, f, path, build.Options{})
+	p := f.Plan(t, plan.Options{})
+	f.Opened()
+	res, err := build.Run(t.Context(), p, path, build.Options{Jobs: 4})
+	if opened := f.Opened(); err != nil || len(opened) != 0 || res.Fetched != 0 || res.Size != first.Size || res.Kept != first.Size {
+		t.Errorf("opened %v, %+v, %v", opened, res, err)
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := bytes.Clone(want)
+	bad[len(bad)/2] ^= 1
+	if err := os.WriteFile(path, bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, f, path, build.Options{})
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("a damaged archive was not built anew: %v", err)
+	}
+}
+
 func TestSecondOriginHelps(t *testing.T) {
 	f := bundletest.New(t)
 	rpm := &f.Lock.RPMs[0]

@@ -124,12 +124,18 @@ func (b *Bundle) orderBlobs() {
 func (b *Bundle) makeIndex(sets []set) error {
 	ix := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	ix.Manifests = append(ix.Manifests, b.Root)
+	names := map[string]bool{}
 	for _, m := range b.Table.Images {
+		names[m.Name] = true
 		d := b.byDigest[m.Digest]
 		d.Annotations = map[string]string{ocispec.AnnotationRefName: m.Name}
 		ix.Manifests = append(ix.Manifests, d)
 	}
 	for _, s := range sets {
+		if names[s.ref] {
+			return fmt.Errorf("table: index.json would have the name %s twice", s.ref)
+		}
+		names[s.ref] = true
 		d := s.desc
 		d.ArtifactType = s.artifactType
 		d.Annotations = map[string]string{ocispec.AnnotationRefName: s.ref}

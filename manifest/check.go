@@ -135,6 +135,9 @@ func (c *checker) image(m Image) {
 		c.addf("%s: a space in its name", what)
 	}
 	c.carried(what, m.Digest)
+	if m.Original == m.Digest {
+		c.addf("%s: its original is itself", what)
+	}
 	if m.Original != "" {
 		c.carried(what+" (original index)", m.Original)
 	}

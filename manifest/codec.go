@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -185,8 +186,9 @@ func compareRPMs(a, b RPM) int {
 	return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.Name, b.Name), cmp.Compare(a.EVR, b.EVR), cmp.Compare(a.Arch, b.Arch))
 }
 
-// sortBlobs sorts the blobs into archive order and merges equal ones. A digest that
-// is known under several media types keeps the bytewise first; two sizes are an error.
+// sortBlobs sorts the blobs into archive order and merges equal ones. Of several media
+// types of one digest the one that says most is kept, and among equals the bytewise
+// first; two sizes are an error.
 func (t *Table) sortBlobs() error {
 	byDigest := make(map[digest.Digest]Blob, len(t.Blobs))
 	for _, b := range t.Blobs {
@@ -194,7 +196,7 @@ func (t *Table) sortBlobs() error {
 		if ok && have.Size != b.Size {
 			return fmt.Errorf("blob %s is said to have %d bytes and %d bytes", b.Digest, have.Size, b.Size)
 		}
-		if !ok || b.MediaType < have.MediaType {
+		if !ok || cmp.Or(cmp.Compare(vague(b.MediaType), vague(have.MediaType)), cmp.Compare(b.MediaType, have.MediaType)) < 0 {
 			byDigest[b.Digest] = b
 		}
 	}
@@ -204,4 +206,16 @@ func (t *Table) sortBlobs() error {
 	}
 	slices.SortFunc(t.Blobs, compareBlobs)
 	return nil
+}
+
+// vague ranks media types: a manifest that is carried as a plain file, too, must stay a
+// manifest, and JSON must stay JSON.
+func vague(mediaType string) int {
+	switch {
+	case IsManifest(mediaType) || IsIndex(mediaType):
+		return 0
+	case strings.HasSuffix(mediaType, "+json"):
+		return 1
+	}
+	return 2
 }

@@ -111,6 +111,21 @@ func TestBlobOrder(t *testing.T) {
 	}
 }
 
+// An image's manifest that is carried as a file, too, stays a manifest.
+func TestMediaTypeThatSaysMostIsKept(t *testing.T) {
+	for _, kept := range []string{ocispec.MediaTypeImageIndex, MediaTypeDockerManifest, ocispec.MediaTypeImageConfig} {
+		for _, order := range [][]string{{MediaTypeFile, kept}, {kept, MediaTypeFile}} {
+			table := Table{Name: "n", Lock: sum("l"), Arches: []string{"x86_64"}}
+			for _, mt := range order {
+				table.Blobs = append(table.Blobs, Blob{mt, sum("twice"), 5})
+			}
+			if d, _ := mustNew(t, table).Blob(sum("twice")); d.MediaType != kept {
+				t.Errorf("%v: kept %s", order, d.MediaType)
+			}
+		}
+	}
+}
+
 func TestIndexNamesEverything(t *testing.T) {
 	b := mustNew(t, sample())
 	var ix ocispec.Index
@@ -179,6 +194,8 @@ func TestNewRefuses(t *testing.T) {
 		"publish without tag":  func(t *Table) { t.Images[1].Publish = []string{"a"} },
 		"publish upper case":   func(t *Table) { t.Images[1].Publish = []string{"A:1"} },
 		"platform not carried": func(t *Table) { t.Images[0].Platforms[0].Digest = sum("none") },
+		"original is itself":   func(t *Table) { t.Images[1].Original = t.Images[1].Digest },
+		"image named as a set": func(t *Table) { t.Images[0].Name = "files" },
 		"key id with a slash":  func(t *Table) { t.Keys[0].ID = "../key" },
 		"key twice":            func(t *Table) { t.Keys = append(t.Keys, t.Keys[0]) },
 		"original not carried": func(t *Table) { t.Images[1].Original = sum("none") },

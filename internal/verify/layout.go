@@ -74,6 +74,9 @@ func (w *layoutWalk) index(ctx context.Context) {
 	}
 	names := map[string]digest.Digest{}
 	for _, d := range node.Manifests {
+		if d.ArtifactType == manifest.ArtifactTypeBundle {
+			w.finding(ocispec.ImageIndexFile, d.Digest, "it names the root of an airbundle, but the file is not in the form of one: it was packed anew or changed")
+		}
 		name := d.Annotations[ocispec.AnnotationRefName]
 		if have, ok := names[name]; ok && name != "" {
 			w.finding(name, d.Digest, "the name stands twice, also for %s", have)

@@ -227,6 +227,9 @@ func TestBadLayouts(t *testing.T) {
 		},
 		"no digest":         func(l layout, _ *bundletest.Fixture) { l["blobs/sha256/readme.txt"] = []byte("y") },
 		"unknown algorithm": func(l layout, _ *bundletest.Fixture) { l["blobs/md5/d41d8cd98f00b204e9800998ecf8427e"] = nil },
+		"claims to be a bundle": func(l layout, _ *bundletest.Fixture) {
+			l["index.json"] = bytes.Replace(l["index.json"], []byte(`"annotations"`), []byte(`"artifactType":"`+manifest.ArtifactTypeBundle+`","annotations"`), 1)
+		},
 		"name twice": func(l layout, _ *bundletest.Fixture) {
 			l["index.json"] = bytes.ReplaceAll(l["index.json"], []byte("registry.k8s.io/pause:3.2"), []byte("docker.io/library/tool:2"))
 		},

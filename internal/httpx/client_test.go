@@ -97,6 +97,30 @@ func TestRedirectCredentials(t *testing.T) {
 	}
 }
 
+func TestSameOrigin(t *testing.T) {
+	tests := []struct {
+		a, b string
+		want bool
+	}{
+		{"https://h/a", "https://H:443/b", true},
+		{"http://h:80/a", "http://h/b", true},
+		{"http://h:8443/", "https://h:8443/", false},
+		{"http://h/", "https://h/", false},
+		{"http://h:1/", "http://h:2/", false},
+		{"http://h/", "http://sub.h/", false},
+	}
+	for _, tt := range tests {
+		a, errA := url.Parse(tt.a)
+		b, errB := url.Parse(tt.b)
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		if got := sameOrigin(a, b); got != tt.want {
+			t.Errorf("sameOrigin(%s, %s) = %v", tt.a, tt.b, got)
+		}
+	}
+}
+
 func TestDowngradeRefused(t *testing.T) {
 	plain, secure := newSink(t, false), newSink(t, true)
 	pool := x509.NewCertPool()
@@ -166,7 +190,7 @@ func TestDoRedacts(t *testing.T) {
 	target := strings.Replace(gone.URL, "//", "//"+canary+"@", 1) + "/blob?X-Signature=" + canary
 	gone.Close()
 	s := newSink(t, false)
-	_, err := Do(NewClient(fast(t, Options{Attempts: 2})), newRequest(t, http.MethodGet, s.leads(target), nil)) //nolint:bodyclose // there is no response
+	_, err := Do(NewClient(fast(t, Options{Attempts: 2})), newRequest(t, http.MethodGet, s.leads(target), nil))
 	wantUnavailable(t, err)
 	if strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "X-Signature=REDACTED") {
 		t.Errorf("got %v, want the key without its value", err)

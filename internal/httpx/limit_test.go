@@ -75,7 +75,7 @@ func TestRetryAfterHeader(t *testing.T) {
 func TestPerHost(t *testing.T) {
 	const limit = 3
 	var now, most, served atomic.Int32
-	handler := func(w http.ResponseWriter, r *http.Request) {
+	handler := func(w http.ResponseWriter, _ *http.Request) {
 		n := now.Add(1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
@@ -155,9 +155,10 @@ func TestSlotIsFreed(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		case "/storm":
 			w.WriteHeader(http.StatusBadGateway)
+			_, _ = w.Write(make([]byte, 1<<20)) // more than is worth discarding
 		}
 	})
-	readAll := func(t *testing.T, resp *http.Response) { _, _ = io.ReadAll(resp.Body) }
+	readAll := func(_ *testing.T, resp *http.Response) { _, _ = io.ReadAll(resp.Body) }
 	closeOnly := func(t *testing.T, resp *http.Response) {
 		if err := resp.Body.Close(); err != nil {
 			t.Errorf("Close: %v", err)
@@ -179,7 +180,7 @@ func TestSlotIsFreed(t *testing.T) {
 		{"broken for good", http.MethodGet, "/cut", readAll},
 		{"no answer", http.MethodGet, "/abort", nil},
 		{"storm", http.MethodGet, "/storm", closeOnlyStatus},
-		{"closed twice", http.MethodGet, "/known", func(t *testing.T, resp *http.Response) {
+		{"closed twice", http.MethodGet, "/known", func(_ *testing.T, resp *http.Response) {
 			_ = resp.Body.Close()
 			_ = resp.Body.Close()
 		}},
@@ -222,7 +223,7 @@ func TestNeverRead(t *testing.T) {
 	waiter, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	body := &closeCounter{Reader: http.NoBody}
-	_, err = tr.RoundTrip(newRequest(t, http.MethodPut, s.URL, body).WithContext(waiter)) //nolint:bodyclose // there is no response
+	_, err = tr.RoundTrip(newRequest(t, http.MethodPut, s.URL, body).WithContext(waiter))
 	if !errors.Is(err, context.DeadlineExceeded) || body.closes != 1 {
 		t.Errorf("second request: got %v, body closed %d times; want its deadline and 1", err, body.closes)
 	}
@@ -276,7 +277,7 @@ func TestRetryAfterPausesTheHost(t *testing.T) {
 			var mu sync.Mutex
 			var refused time.Time
 			limited := make(chan struct{})
-			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 				mu.Lock()
 				defer mu.Unlock()
 				if refused.IsZero() {

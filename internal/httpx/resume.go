@@ -146,7 +146,7 @@ func (b *resumer) install(rc io.ReadCloser) error {
 
 // reopen makes attempts until one delivers the rest or none is left.
 func (b *resumer) reopen() error {
-	_ = b.body().Close() // it is broken; this frees its slot for the next attempt
+	_ = b.body().Close() // it is broken and has given up its slot
 	for {
 		b.tries++
 		if b.tries > b.t.o.Attempts {

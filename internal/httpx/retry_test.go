@@ -196,7 +196,7 @@ func TestLockedOut(t *testing.T) {
 
 // TestLockedOutPausesNobody: its Retry-After is about one user, who must stop.
 func TestLockedOutPausesNobody(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "100")
 		http.Error(w, "Too many authentication attempts", http.StatusTooManyRequests)
 	})

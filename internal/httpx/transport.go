@@ -207,7 +207,7 @@ func (t *Transport) exchange(req *http.Request) (*http.Response, error) {
 	out, sent := t.outgoing(ctx, req, w)
 	resp, err := t.base.RoundTrip(out)
 	if err != nil {
-		err = attemptError(ctx, req, sent, err)
+		err = attemptError(context.Cause(ctx), req, sent, err)
 		cancel(nil)
 		return nil, err
 	}
@@ -216,7 +216,8 @@ func (t *Transport) exchange(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return resp, nil
 	}
-	b := &attemptBody{rc: resp.Body, req: req, ctx: ctx, cancel: cancel, watch: w, stall: t.o.Stall, idle: t.o.ResponseWait}
+	b := &attemptBody{rc: resp.Body, req: req, cancel: cancel, watch: w, stall: t.o.Stall, idle: t.o.ResponseWait}
+	b.cause = func() error { return context.Cause(ctx) }
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		b.stall, b.idle = 0, 0
 		w.set(t.o.Stall, "body not complete after")
@@ -262,10 +263,10 @@ func (t *Transport) outgoing(ctx context.Context, req *http.Request, w *watch) (
 	return out, sent
 }
 
-// attemptError says why an attempt, whose context is ctx, failed: because the
-// caller ended it, because the request's own body failed, or because of the
-// connection.
-func attemptError(ctx context.Context, req *http.Request, sent *sentBody, err error) error {
+// attemptError says why an attempt failed: because the caller ended it, because the
+// request's own body failed, or because of the connection. The cause is that of the
+// end of the attempt's context, if it has ended.
+func attemptError(cause error, req *http.Request, sent *sentBody, err error) error {
 	if req.Context().Err() != nil {
 		return context.Cause(req.Context())
 	}
@@ -274,7 +275,6 @@ func attemptError(ctx context.Context, req *http.Request, sent *sentBody, err er
 			return fmt.Errorf("read what is sent to %s: %w", hostOf(req.URL), src)
 		}
 	}
-	cause := context.Cause(ctx)
 	if errors.Is(cause, errBodyClosed) {
 		return errBodyClosed
 	}

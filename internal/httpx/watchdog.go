@@ -88,7 +88,7 @@ func (w *watch) fire() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	// The deadline may have moved between the timer's end and this line.
-	if w.done || w.due.IsZero() || time.Now().Before(w.due) {
+	if w.due.IsZero() || time.Now().Before(w.due) {
 		return
 	}
 	cause := w.cause
@@ -156,7 +156,7 @@ func (e *sourceError) get() error {
 type attemptBody struct {
 	rc     io.ReadCloser
 	req    *http.Request
-	ctx    context.Context // of the attempt; holds the cause of its end
+	cause  func() error // of the attempt's end
 	cancel context.CancelCauseFunc
 	watch  *watch
 	stall  time.Duration // 0: the deadline that is set stands for the whole body
@@ -178,12 +178,12 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
+	b.err = io.EOF
 	if err != io.EOF {
-		err = attemptError(b.ctx, b.req, nil, err)
+		b.err = attemptError(b.cause(), b.req, nil, err)
 	}
-	b.err = err
 	b.cancel(nil)
-	return n, err
+	return n, b.err
 }
 
 // Close may be called while a Read is waiting and ends it.

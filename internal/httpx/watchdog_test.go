@@ -3,6 +3,7 @@ package httpx
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -154,7 +155,7 @@ func TestStalledUpload(t *testing.T) {
 	req := newRequest(t, http.MethodPut, addr, body)
 	req.ContentLength = 1 << 30
 	began := time.Now()
-	_, err := tr.RoundTrip(req) //nolint:bodyclose // there is no response
+	_, err := tr.RoundTrip(req)
 	wantUnavailable(t, err)
 	if !strings.Contains(err.Error(), "no byte sent for 200ms") || time.Since(began) > 10*time.Second {
 		t.Errorf("got %v after %v", err, time.Since(began))
@@ -191,6 +192,24 @@ func TestSlowSourceIsNoStall(t *testing.T) {
 	}
 }
 
+// TestSourceErrorIsTheSources: a body that net/http reopened counts like the first,
+// and what a Read says under a Close is not the source's fault.
+func TestSourceErrorIsTheSources(t *testing.T) {
+	damaged := errors.New("damaged")
+	first := &sentBody{rc: io.NopCloser(errReader{damaged}), watch: &watch{}, stall: time.Hour, source: new(sourceError)}
+	second := first.again(io.NopCloser(errReader{damaged}))
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Read(make([]byte, 1)); !errors.Is(err, damaged) || first.source.get() != nil {
+		t.Errorf("read after Close: got %v, kept %v; want nothing kept", err, first.source.get())
+	}
+	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, damaged) || !errors.Is(first.source.get(), damaged) {
+		t.Errorf("reopened body: got %v, kept %v; want it kept for the attempt", err, first.source.get())
+	}
+	first.watch.stop()
+}
+
 // TestResponseWait: a server may think longer than Stall about what it was sent,
 // but not for ever.
 func TestResponseWait(t *testing.T) {
@@ -214,7 +233,7 @@ func TestResponseWait(t *testing.T) {
 			}
 			_ = resp.Body.Close()
 			hasty := fast(t, Options{Stall: 50 * time.Millisecond, ResponseWait: 100 * time.Millisecond})
-			_, err = hasty.RoundTrip(newRequest(t, http.MethodPut, s.URL, body())) //nolint:bodyclose // there is no response
+			_, err = hasty.RoundTrip(newRequest(t, http.MethodPut, s.URL, body()))
 			wantUnavailable(t, err)
 			if !strings.Contains(err.Error(), "no answer for 100ms") {
 				t.Errorf("with a wait of 100 ms: got %v", err)
@@ -235,6 +254,12 @@ func TestWatchMovedDeadline(t *testing.T) {
 	w.fire()
 	if ctx.Err() != nil {
 		t.Errorf("ended by %v", context.Cause(ctx))
+	}
+	w.answered()
+	w.sending(-time.Second, "nothing sent for")
+	w.fire()
+	if ctx.Err() != nil {
+		t.Errorf("ended by %v: what is still sent does not count once the answer has begun", context.Cause(ctx))
 	}
 	w.set(-time.Second, "nothing for")
 	w.fire()

@@ -1,0 +1,54 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// openFile opens a file: URL as any program opens a path: links are followed,
+// also out of the lock's directory. Only regular files have content to be pinned.
+func (s *Source) openFile(u *url.URL) (*content, error) {
+	path, err := s.path(u)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", u, err)
+	}
+	// Without O_NONBLOCK a FIFO would be waited for before it can be refused.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err // names path and cause
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("open %s: not a regular file", path)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return &content{ReadCloser: f, size: info.Size(), whole: true}, nil
+}
+
+// path returns the file that u names: file:///abs, file://localhost/abs, file:/abs,
+// or file:rel and file:./rel, which are below the source's directory.
+func (s *Source) path(u *url.URL) (string, error) {
+	switch {
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", errors.New("a file has no query and no fragment; write ? as %3F and # as %23")
+	case u.User != nil || (u.Host != "" && u.Host != "localhost"):
+		return "", errors.New("a file on another host; write file:///path")
+	case u.Opaque != "":
+		rel, err := url.PathUnescape(u.Opaque)
+		if err != nil {
+			return "", err
+		}
+		return filepath.Join(s.dir, filepath.FromSlash(rel)), nil
+	case u.Path == "" || u.Path == "/":
+		return "", errors.New("names no file")
+	default:
+		return filepath.FromSlash(u.Path), nil
+	}
+}

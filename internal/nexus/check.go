@@ -37,14 +37,15 @@ type Repository struct {
 // whether it takes the login. A server that is read-only is no error here.
 func (n *Nexus) Check(ctx context.Context) (Info, error) {
 	var info Info
-	resp, err := n.ask(ctx, "status")
+	header, err := n.ask(ctx, "status")
 	if err != nil {
 		return info, fmt.Errorf("ask Nexus at %s for its status: %w", httpx.RedactURL(n.base), n.explain(err))
 	}
-	info.Version, info.Edition = serverHeader(resp.Header)
-	if _, err := n.ask(ctx, "status", "writable"); statusOf(err) == http.StatusServiceUnavailable {
+	info.Version, info.Edition = serverHeader(header)
+	switch _, err := n.ask(ctx, "status", "writable"); {
+	case statusOf(err) == http.StatusServiceUnavailable:
 		info.ReadOnly = true
-	} else if err != nil && statusOf(err) != http.StatusNotFound { // 404: older than 3.16
+	case err != nil && statusOf(err) != http.StatusNotFound: // 404: older than 3.16
 		return info, fmt.Errorf("ask Nexus at %s whether it is writable: %w", httpx.RedactURL(n.base), err)
 	}
 	if info.Version == "" {
@@ -58,7 +59,7 @@ func (n *Nexus) Check(ctx context.Context) (Info, error) {
 
 // ask makes a request without credentials: wrong ones would count as a failed
 // login on some versions, and are to be found by the request for them.
-func (n *Nexus) ask(ctx context.Context, elem ...string) (*http.Response, error) {
+func (n *Nexus) ask(ctx context.Context, elem ...string) (http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.rest(nil, append([]string{"v1"}, elem...)...).String(), nil)
 	if err != nil {
 		return nil, err
@@ -70,8 +71,7 @@ func (n *Nexus) ask(ctx context.Context, elem ...string) (*http.Response, error)
 	if err := registry.CheckStatus(resp, http.StatusOK); err != nil {
 		return nil, err
 	}
-	_ = resp.Body.Close()
-	return resp, nil
+	return resp.Header, resp.Body.Close()
 }
 
 func (n *Nexus) explain(err error) error {
@@ -113,6 +113,7 @@ func (n *Nexus) getJSON(ctx context.Context, u *url.URL, limit int64, v any) err
 	if err != nil {
 		return err
 	}
+	defer resp.Body.Close()
 	raw, err := httpx.ReadBody(resp, limit)
 	if err != nil {
 		return err

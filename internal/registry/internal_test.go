@@ -69,7 +69,7 @@ func TestBodyKeepsTheLastByte(t *testing.T) {
 				if sent != n || !as[*digestio.MismatchError](why) {
 					t.Errorf("%s: outcome is %d, %v", label, sent, why)
 				}
-				if _, again := b.Read(make([]byte, 5)); again == nil || again == io.EOF {
+				if _, again := b.Read(make([]byte, 5)); again == nil || errors.Is(again, io.EOF) {
 					t.Errorf("%s: the error does not stick: %v", label, again)
 				}
 			}

@@ -91,7 +91,7 @@ func (t *Transfer) once(ctx context.Context, try func(context.Context, *Body) er
 		return 0, &sourceError{fmt.Errorf("open %s: %w", t.Desc.Digest, err)}
 	}
 	b := newBody(rc, t.Desc)
-	defer b.Close()
+	defer func() { _ = b.Close() }() // what matters was read, or err says why not
 	err = try(ctx, b)
 	sent, src := b.outcome()
 	if src != nil {

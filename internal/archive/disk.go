@@ -105,6 +105,6 @@ func (d disk) reserve(f *os.File, size int64) error {
 }
 
 func tooLarge(f *os.File, size int64) error {
-	return fmt.Errorf("an archive of %d bytes is more than the file system or ulimit allows for one file, split it with --volume-size: %w",
+	return fmt.Errorf("an archive of %d bytes is more than the file system or ulimit allows for one file, write it to another one, such as ext4, xfs, NTFS or exFAT: %w",
 		size, &fs.PathError{Op: "reserve", Path: f.Name(), Err: syscall.EFBIG})
 }

@@ -42,8 +42,8 @@ func TestSpace(t *testing.T) {
 		"full":    {full, unix.ENOSPC, &SpaceError{Need: size, Have: 3 * 4096, Err: unix.ENOSPC}, "12288 are free"},
 		"quota":   {quota, unix.ENOSPC, &SpaceError{Need: size, Have: 1 << 62, Err: unix.EDQUOT}, "quota"},
 		"unknown": {unknown, unix.ENOSPC, &SpaceError{Need: size, Have: -1, Err: unix.ENOSPC}, "no space left"},
-		"fat":     {fat, unix.EFBIG, nil, "--volume-size"},
-		"limited": {limited, unix.EFBIG, nil, "--volume-size"},
+		"fat":     {fat, unix.EFBIG, nil, "another one"},
+		"limited": {limited, unix.EFBIG, nil, "another one"},
 		"broken":  {broken, unix.EIO, nil, "a.tar.part"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{syscall.ENOSPC, true, "more bytes needed"},
 		{syscall.EDQUOT, true, "quota"},
-		{syscall.EFBIG, false, "--volume-size"},
+		{syscall.EFBIG, false, "another one"},
 		{syscall.EIO, false, "input/output"},
 	} {
 		err := w.explain(&os.PathError{Op: "write", Path: "x", Err: test.errno})

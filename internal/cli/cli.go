@@ -38,7 +38,9 @@ func System() Streams {
 // A SignalError says that a signal asked the program to stop.
 type SignalError struct{ Signal syscall.Signal }
 
-func (e *SignalError) Error() string { return "interrupted by " + e.Signal.String() }
+func (e *SignalError) Error() string {
+	return "signal: " + e.Signal.String() + "; the same command again goes on where this one was"
+}
 
 // Notify returns a context that ends with a *SignalError on the first SIGINT or
 // SIGTERM; the second one ends the process at once.

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// layer says where each package stands; docs/format.md has the picture. A package that
+// layer says where each package stands; CONTRIBUTING.md has the picture. A package that
 // is not here fails the test.
 var layer = map[string]int{
 	"manifest": 0, "internal/digestio": 0, "internal/progress": 0, "internal/atomicfile": 0, "internal/httpx": 0,

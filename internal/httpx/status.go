@@ -33,7 +33,7 @@ func (e *StatusError) Error() string {
 		reason = http.StatusText(e.Code)
 	}
 	s := strings.TrimSpace(fmt.Sprintf("%s %s: %d %s", e.Method, e.URL, e.Code, reason))
-	if e.Body != "" && e.Body != reason {
+	if e.Body != "" && e.Body != reason && e.Body != fmt.Sprintf("%d %s", e.Code, reason) {
 		s += ": " + e.Body
 	}
 	return s

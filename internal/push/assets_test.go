@@ -158,3 +158,22 @@ func TestFrozenServer(t *testing.T) {
 	rep, _ = b.push(push.Options{})
 	b.clean(rep)
 }
+
+// A repository that does not exist is a refusal with the next step, not an outage.
+func TestMissingRepositories(t *testing.T) {
+	b := newNexusBench(t, nexustest.Options{})
+	for _, name := range []string{"docker-hosted", "yum-hosted", "raw-hosted"} {
+		if !b.double.DeleteRepository(name) {
+			t.Fatalf("there was no %s", name)
+		}
+	}
+	rep, _ := b.push(push.Options{MetadataWait: 50 * time.Millisecond})
+	if rep.Code() != int(report.ClassRefused) || len(rep.Findings()) != 7 {
+		t.Errorf("code %d, %d findings", rep.Code(), len(rep.Findings()))
+	}
+	for _, f := range rep.Findings() {
+		if !strings.Contains(f.Reason, "create it") {
+			t.Errorf("no next step: %+v", f)
+		}
+	}
+}

@@ -205,6 +205,11 @@ func (r *run) failed(rec report.Record, err error) {
 		r.stop(err)
 	}
 	rec.State, rec.Reason, rec.Class = report.Failed, err.Error(), report.Classify(err)
+	if s, ok := errors.AsType[*httpx.StatusError](err); ok && s.Code == http.StatusNotFound {
+		// Reads take 404 as absence; for a write it means that the place itself is missing.
+		rec.Class = report.ClassRefused
+		rec.Reason += "; the target has no such repository, or it takes no images: create it or name another one"
+	}
 	r.add(rec)
 }
 

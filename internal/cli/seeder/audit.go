@@ -63,11 +63,11 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	places, items, err := o.selection.items(b.Table)
+	places, items, note, err := o.selection.items(b.Table, o.remote.registry != "")
 	if err != nil {
 		return err
 	}
-	to, err := o.remote.auditTarget(ctx, s, places)
+	to, err := o.remote.auditTarget(ctx, s, places, items)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust = trusted
+	rep.Trust, rep.Notes = trusted, notes(note)
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}

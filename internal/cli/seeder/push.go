@@ -38,7 +38,7 @@ RPMs count as done when the served yum metadata lists them.
 Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 --password-file, or the docker config for the registry's host.`,
 		Example: `  seeder push k8s.bundle.tar --nexus http://10.19.90.29:8081
-  seeder push k8s.bundle.tar --registry registry.local:5000 --only image --plain-http registry.local:5000
+  seeder push k8s.bundle.tar --registry registry.local:5000 --plain-http registry.local:5000
   seeder push k8s.bundle.tar --nexus https://nexus.local --arch aarch64 --dry-run`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,11 +66,11 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 		return err
 	}
 	defer a.Close()
-	places, items, err := o.selection.items(a.Bundle().Table)
+	places, items, note, err := o.selection.items(a.Bundle().Table, o.remote.registry != "")
 	if err != nil {
 		return err
 	}
-	to, err := o.remote.pushTarget(ctx, s, places)
+	to, err := o.remote.pushTarget(ctx, s, places, items)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,16 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust = trusted
+	rep.Trust, rep.Notes = trusted, notes(note)
 	return cli.PrintReport(s, rep, o.output, o.verbose || o.dryRun, pushLast(rep, sum, to.Name, o.dryRun), sum)
+}
+
+// notes is a list of one note, or of none.
+func notes(note string) []string {
+	if note == "" {
+		return nil
+	}
+	return []string{note}
 }
 
 // pushLast is the last line of a push.

@@ -17,7 +17,9 @@ import (
 	"airbundle/internal/nexus"
 	"airbundle/internal/push"
 	"airbundle/internal/registry"
+	"airbundle/internal/report"
 	"airbundle/internal/target"
+	"airbundle/manifest"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/pflag"
@@ -126,12 +128,13 @@ func dockerLogin(ctx context.Context, host string) (user, password string, err e
 // connection is a target with everything an adapter needs.
 type connection struct {
 	name   string
-	images *registry.Registry
-	nexus  *nexus.Nexus // nil for a plain registry
+	images *registry.Registry // of a plain registry
+	nexus  *nexus.Nexus       // nil for a plain registry
+	info   nexus.Info
 }
 
 // connect logs in and makes the adapters; it asks the server whether it is there.
-func (r *remote) connect(ctx context.Context, s cli.Streams, m target.Map) (*connection, error) {
+func (r *remote) connect(ctx context.Context, s cli.Streams) (*connection, error) {
 	u, isNexus, err := r.base()
 	if err != nil {
 		return nil, err
@@ -148,47 +151,76 @@ func (r *remote) connect(ctx context.Context, s cli.Streams, m target.Map) (*con
 	if !isNexus {
 		reg := registry.New(registry.Options{Base: u, Client: client, Username: user, Password: password})
 		if err := reg.Ping(ctx); err != nil {
-			return nil, hintTLS(fmt.Errorf("registry %s: %w", u.Host, err), u)
+			return nil, nextStep(fmt.Errorf("registry %s: %w", u.Host, err), u)
 		}
 		return &connection{name: u.Host, images: reg}, nil
 	}
 	n := nexus.New(nexus.Options{URL: u, Client: client, Username: user, Password: password})
-	if _, err := n.Check(ctx); err != nil {
-		return nil, hintTLS(fmt.Errorf("nexus %s: %w", httpx.RedactURL(u), err), u)
+	info, err := n.Check(ctx)
+	if err != nil {
+		return nil, nextStep(fmt.Errorf("nexus %s: %w", httpx.RedactURL(u), err), u)
 	}
-	return &connection{name: httpx.RedactURL(u), images: n.Docker(m.Docker), nexus: n}, nil
+	return &connection{name: httpx.RedactURL(u), nexus: n, info: info}, nil
 }
 
-// hintTLS adds the next step where a server speaks plain HTTP.
-func hintTLS(err error, u *url.URL) error {
+// nextStep adds what to do where it is plain from the error.
+func nextStep(err error, u *url.URL) error {
 	if u.Scheme == "https" && (errors.Is(err, http.ErrSchemeMismatch) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")) {
 		return fmt.Errorf("%w; if it speaks plain HTTP, add --plain-http %s", err, u.Host)
+	}
+	if s, ok := errors.AsType[*httpx.StatusError](err); ok && s.Code == http.StatusUnauthorized {
+		return fmt.Errorf("%w; check user and password (NEXUS_USERNAME, NEXUS_PASSWORD, --username, the docker config)", err)
 	}
 	return err
 }
 
-func (r *remote) pushTarget(ctx context.Context, s cli.Streams, m target.Map) (push.Target, error) {
-	c, err := r.connect(ctx, s, m)
+// fits checks what a Nexus says of the repositories that the items need. One that is not
+// in the list may exist all the same: the list holds what the login may browse.
+func (c *connection) fits(m target.Map, items []target.Item, write bool) error {
+	if write && c.info.ReadOnly {
+		return report.WithClass(report.ClassRefused, fmt.Errorf("nexus %s is read-only: no write was tried", c.name))
+	}
+	need := map[string]string{}
+	for _, it := range items {
+		switch it.Kind {
+		case manifest.KindImage:
+			need[m.Docker] = "docker"
+		case manifest.KindRPM:
+			need[m.Yum] = "yum"
+		case manifest.KindFile:
+			need[m.Raw] = "raw"
+		}
+	}
+	var errs []error
+	for _, have := range c.info.Repositories {
+		want, ok := need[have.Name]
+		if ok && (have.Format != want || write && have.Type != "hosted") {
+			errs = append(errs, fmt.Errorf("repository %s is a %s %s repository, a hosted %s one is needed: name another with --%s-repo", have.Name, have.Type, have.Format, want, want))
+		}
+	}
+	return report.WithClass(report.ClassRefused, errors.Join(errs...))
+}
+
+func (r *remote) pushTarget(ctx context.Context, s cli.Streams, m target.Map, items []target.Item) (push.Target, error) {
+	c, err := r.connect(ctx, s)
 	if err != nil {
 		return push.Target{}, err
 	}
-	t := push.Target{Name: c.name, Images: c.images}
-	if c.nexus != nil {
-		t.Assets = c.nexus
+	if c.nexus == nil {
+		return push.Target{Name: c.name, Images: c.images}, nil
 	}
-	return t, nil
+	return push.Target{Name: c.name, Images: c.nexus.Docker(m.Docker), Assets: c.nexus}, c.fits(m, items, true)
 }
 
-func (r *remote) auditTarget(ctx context.Context, s cli.Streams, m target.Map) (audit.Target, error) {
-	c, err := r.connect(ctx, s, m)
+func (r *remote) auditTarget(ctx context.Context, s cli.Streams, m target.Map, items []target.Item) (audit.Target, error) {
+	c, err := r.connect(ctx, s)
 	if err != nil {
 		return audit.Target{}, err
 	}
-	t := audit.Target{Name: c.name, Images: c.images}
-	if c.nexus != nil {
-		t.Assets = assets{c.nexus}
+	if c.nexus == nil {
+		return audit.Target{Name: c.name, Images: c.images}, nil
 	}
-	return t, nil
+	return audit.Target{Name: c.name, Images: c.nexus.Docker(m.Docker), Assets: assets{c.nexus}}, c.fits(m, items, false)
 }
 
 // assets lets the Nexus adapter answer as the audit asks.

@@ -3,6 +3,9 @@
 package seeder
 
 import (
+	"fmt"
+	"slices"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/cli"
 	"airbundle/internal/report"
@@ -88,20 +91,30 @@ func (o *selection) targets() (target.Map, error) {
 	return o.places, nil
 }
 
-// items returns the selected artifacts.
-func (o *selection) items(t *manifest.Table) (target.Map, []target.Item, error) {
-	m, err := o.targets()
-	if err != nil {
-		return m, nil, err
+// items returns the selected artifacts. A plain registry takes images only: of a bundle
+// that holds more, the rest is left out, and the note says so. Who selects something
+// else in words is told that it cannot be done.
+func (o *selection) items(t *manifest.Table, imagesOnly bool) (m target.Map, items []target.Item, note string, err error) {
+	if m, err = o.targets(); err != nil {
+		return m, nil, "", err
 	}
-	items, err := m.Items(t, target.Selection{Only: o.only, Arches: o.arches})
-	if err != nil {
-		return m, nil, report.WithClass(report.ClassUsage, err)
+	if items, err = m.Items(t, target.Selection{Only: o.only, Arches: o.arches}); err != nil {
+		return m, nil, "", report.WithClass(report.ClassUsage, err)
 	}
-	if len(items) == 0 {
-		return m, nil, cli.Usage("the selection is empty: nothing of the bundle matches")
+	if imagesOnly {
+		all := len(items)
+		items = slices.DeleteFunc(items, func(it target.Item) bool { return it.Kind != manifest.KindImage })
+		if left := all - len(items); left > 0 {
+			note = fmt.Sprintf("%d RPMs, files or charts are left out: a plain registry takes images only; use --nexus for all", left)
+		}
 	}
-	return m, items, nil
+	switch {
+	case len(items) == 0 && note != "":
+		return m, nil, "", cli.Usage("nothing to do: %s", note)
+	case len(items) == 0:
+		return m, nil, "", cli.Usage("the selection is empty: nothing of the bundle matches")
+	}
+	return m, items, note, nil
 }
 
 // open opens an archive for push and serve.

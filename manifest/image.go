@@ -37,12 +37,15 @@ type imageJSON struct {
 }
 
 // ParseImage reads an image manifest or index (OCI, or Docker schema 2) of the
-// given media type. It refuses Docker schema 1, a body that says another media type
-// than its descriptor, a document that is both manifest and index, and descriptors
+// given media type. It refuses JSON that two decoders could read differently, Docker
+// schema 1, a body that says another media type than its descriptor, a document that is both manifest and index, and descriptors
 // without a sha256 digest or with a negative size.
 func ParseImage(mediaType string, raw []byte) (*ImageNode, error) {
 	if len(raw) > MaxImageJSON {
 		return nil, fmt.Errorf("image JSON of %d bytes, more than the %d allowed", len(raw), MaxImageJSON)
+	}
+	if err := Unambiguous(raw); err != nil {
+		return nil, fmt.Errorf("image JSON: %w", err)
 	}
 	var j imageJSON
 	if err := json.Unmarshal(raw, &j); err != nil {

@@ -31,6 +31,12 @@ func TestParseImage(t *testing.T) {
 		{"sha512", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"sha512:` + strings.Repeat("a", 128) + `","size":1}}`, false},
 		{"negative size", ocispec.MediaTypeImageIndex, strings.Replace(`{"schemaVersion":2,"manifests":[`+d("m")+`]}`, `"size":1`, `"size":-1`, 1), false},
 		{"fraction", ocispec.MediaTypeImageIndex, strings.Replace(`{"schemaVersion":2,"manifests":[`+d("m")+`]}`, `"size":1`, `"size":1.5`, 1), false},
+		{"field twice", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[],"manifests":[` + d("m") + `]}`, false},
+		{"field in other case", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[],"Manifests":[` + d("m") + `]}`, false},
+		{"text behind", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[]} x`, false},
+		{"two documents", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[]}{}`, false},
+		{"a list", ocispec.MediaTypeImageIndex, `[]`, false},
+		{"cut", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[`, false},
 		{"not JSON", ocispec.MediaTypeImageIndex, `<html>`, false},
 		{"too large", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[]}` + strings.Repeat(" ", MaxImageJSON), false},
 	} {

@@ -110,7 +110,7 @@ func (l *layout) index() ([]ocispec.Descriptor, error) {
 		return nil, err
 	}
 	place = l.files.place(ocispec.ImageIndexFile)
-	if err := unambiguous(raw); err != nil {
+	if err := manifest.Unambiguous(raw); err != nil {
 		return nil, &ContentError{Place: place, Err: err}
 	}
 	var index ocispec.Index

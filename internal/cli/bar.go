@@ -32,6 +32,13 @@ func NewBar(s Streams, quiet bool, label string, total int64) *Bar {
 	return b
 }
 
+// SetTotal says how many bytes there are, once that is known.
+func (b *Bar) SetTotal(total int64) {
+	if b.bar != nil && total > 0 {
+		b.bar.ChangeMax64(total)
+	}
+}
+
 // Finish takes the bar off the terminal.
 func (b *Bar) Finish() {
 	if b.bar != nil {

@@ -58,17 +58,21 @@ func (r *run) putAsset(ctx context.Context, it target.Item) (sent int64, state r
 	desc, _ := r.bundle.Blob(it.Digest)
 	t := r.o.Progress.Begin(it.Name, desc.Size)
 	defer func() { t.End(err) }()
-	open := r.open(desc, t)
+	content := r.reading(desc, t)
 	if r.o.DryRun {
-		equal, err := r.to.Assets.Present(ctx, it.Place.Repository, it.Place.Path, desc, open)
+		equal, err := r.to.Assets.Present(ctx, it.Place.Repository, it.Place.Path, desc, content.open)
 		if err != nil || equal {
 			return 0, report.Present, err
 		}
 		return desc.Size, report.Planned, nil
 	}
-	sent, _, err = r.to.Assets.Put(ctx, it.Place.Repository, it.Place.Path, desc, r.o.Overwrite, open)
-	if err == nil && sent == 0 {
+	sent, _, err = r.to.Assets.Put(ctx, it.Place.Repository, it.Place.Path, desc, r.o.Overwrite, content.open)
+	if err != nil {
+		return sent, "", err
+	}
+	content.settled()
+	if sent == 0 {
 		return 0, report.Present, nil
 	}
-	return sent, report.Sent, err
+	return sent, report.Sent, nil
 }

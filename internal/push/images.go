@@ -229,10 +229,12 @@ func (r *run) pushBlob(ctx context.Context, repo string, desc ocispec.Descriptor
 	}
 	t := r.o.Progress.Begin(repo, desc.Size)
 	defer func() { t.End(err) }()
-	sent, _, err = r.to.Images.PushBlob(ctx, repo, desc, state.have, r.open(desc, t))
+	content := r.reading(desc, t)
+	sent, _, err = r.to.Images.PushBlob(ctx, repo, desc, state.have, content.open)
 	if err != nil {
 		return sent, err
 	}
+	content.settled()
 	state.have = append(state.have, repo)
 	return sent, nil
 }

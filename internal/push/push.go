@@ -94,7 +94,8 @@ type Options struct {
 	DryRun       bool          // ask, send nothing
 	MetadataWait time.Duration // for yum metadata to list what was sent; default 15 min and 1 s per RPM
 	MetadataPoll time.Duration // between two looks; default 5 s
-	Progress     progress.Sink // default progress.Discard
+	Progress     progress.Sink // default progress.Discard; what is present already counts as done
+	Planned      func(int64)   // told once of the bytes to settle, before the first is sent
 	Done         func(report.Record)
 }
 
@@ -148,6 +149,9 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, m target.Map, ite
 	r := &run{bundle: b, store: store, to: to, o: o, rep: rep, stop: stop}
 	tasks := r.assetTasks(items)
 	imageTasks := r.imageTasks(ctx, items)
+	if o.Planned != nil {
+		o.Planned(r.total.Load())
+	}
 	r.transfer(ctx, append(tasks, imageTasks...))
 	r.awaitMetadata(ctx)
 	sum := &Summary{Artifacts: len(items), Sent: r.sent.Load(), Skipped: max(r.total.Load()-r.sent.Load(), 0), Seconds: time.Since(start).Seconds()}
@@ -218,31 +222,45 @@ func isUnauthorized(err error) bool {
 	return ok && s.Code == http.StatusUnauthorized
 }
 
-// open returns an opener of a carried blob that reports progress; what a failed try has
-// sent is taken back when the next one opens.
-func (r *run) open(desc ocispec.Descriptor, t progress.Task) Opener {
-	last := int64(0)
-	return func(ctx context.Context) (io.ReadCloser, error) {
-		rc, err := r.store.Fetch(ctx, desc)
-		if err != nil {
-			return nil, err
-		}
-		t.Add(-last)
-		last = 0
-		return &counted{rc, t, &last}, nil
+// A reading is one blob on its way, and how much of it was counted. What a failed try
+// has sent is taken back when the next one opens.
+type reading struct {
+	store   Store
+	desc    ocispec.Descriptor
+	t       progress.Task
+	counted int64
+}
+
+func (r *run) reading(desc ocispec.Descriptor, t progress.Task) *reading {
+	return &reading{store: r.store, desc: desc, t: t}
+}
+
+// open implements Opener.
+func (p *reading) open(ctx context.Context) (io.ReadCloser, error) {
+	rc, err := p.store.Fetch(ctx, p.desc)
+	if err != nil {
+		return nil, err
 	}
+	p.count(-p.counted)
+	return &countedReader{rc, p}, nil
 }
 
-type counted struct {
+// settled counts the blob as done, however much of it had to be read.
+func (p *reading) settled() { p.count(p.desc.Size - p.counted) }
+
+func (p *reading) count(n int64) {
+	p.counted += n
+	p.t.Add(n)
+}
+
+type countedReader struct {
 	io.ReadCloser
-	t    progress.Task
-	last *int64
+	p *reading
 }
 
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.ReadCloser.Read(p)
-	*c.last += int64(n)
-	c.t.Add(int64(n))
+func (c *countedReader) Read(b []byte) (int, error) {
+	n, err := c.ReadCloser.Read(b)
+	c.p.count(int64(n))
 	return n, err
 }
 

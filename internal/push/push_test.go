@@ -17,6 +17,7 @@ import (
 	"airbundle/internal/audit"
 	"airbundle/internal/bundletest"
 	"airbundle/internal/httpx"
+	"airbundle/internal/progress"
 	"airbundle/internal/push"
 	"airbundle/internal/registry"
 	"airbundle/internal/registrytest"
@@ -136,6 +137,24 @@ func TestRerunSendsNothing(t *testing.T) {
 	for _, r := range b.reg.Requests() {
 		if r.Method != http.MethodHead && r.Method != http.MethodGet {
 			t.Errorf("the rerun wrote: %+v", r)
+		}
+	}
+}
+
+// sink adds up all progress; at the end it must be what was announced.
+type sink struct{ done, planned atomic.Int64 }
+
+func (s *sink) Begin(string, int64) progress.Task { return s }
+func (s *sink) Add(n int64)                       { s.done.Add(n) }
+func (s *sink) End(error)                         {}
+
+func TestProgressEndsAtTheTotal(t *testing.T) {
+	b := newBench(t, registrytest.Options{})
+	for range 2 { // what is present counts, too
+		var s sink
+		b.push(onlyImages, push.Options{Progress: &s, Planned: s.planned.Store})
+		if s.done.Load() != s.planned.Load() || s.planned.Load() == 0 {
+			t.Errorf("%d of %d bytes", s.done.Load(), s.planned.Load())
 		}
 	}
 }

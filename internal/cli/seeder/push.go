@@ -77,7 +77,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	talk := cli.NewTalk(s, o.quiet)
 	bar := cli.NewBar(s, o.quiet, "push", -1)
 	rep, sum, err := push.Run(ctx, a.Bundle(), a, places, items, to, push.Options{
-		Jobs: o.jobs, Overwrite: o.overwrite, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar,
+		Jobs: o.jobs, Overwrite: o.overwrite, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar, Planned: bar.SetTotal,
 		Done: func(rec report.Record) {
 			if !s.Terminal {
 				talk.Printf("%s %s %s (%s, %.1f s)", rec.State, rec.Kind, rec.Place, cli.Bytes(rec.Bytes), rec.Seconds)

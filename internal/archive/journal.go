@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -210,4 +211,25 @@ func (j *journal) remove() error {
 		return nil
 	}
 	return err
+}
+
+// Tidy removes the journal that a process left beside a finished archive when it was
+// killed between the rename and the end. Where an unfinished archive or another process
+// is at work, it does nothing.
+func Tidy(path string) error {
+	for _, suffix := range []string{journalSuffix, partSuffix} {
+		_, err := os.Lstat(path + suffix)
+		if missing := errors.Is(err, fs.ErrNotExist); missing != (suffix == partSuffix) {
+			return nil
+		}
+	}
+	j, err := openJournal(path + journalSuffix)
+	if _, busy := errors.AsType[*LockedError](err); busy {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer j.f.Close()
+	return os.Remove(j.path)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,7 +81,7 @@ func Create(ctx context.Context, path string, l *Layout, o CreateOptions) (_ *Wr
 	}()
 	// Only a file is replaced: as root, a rename would take the place of /dev/null.
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
-		return nil, errors.New("there is something that is not a regular file")
+		return nil, &fs.PathError{Op: "replace", Path: path, Err: errors.New("not a regular file")}
 	}
 	if w.journal, err = openJournal(path + journalSuffix); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,8 +12,15 @@ import (
 )
 
 // WriteFile writes data to path with the permissions perm, whatever the
-// umask. On error nothing is left beside path.
+// umask. Links are followed. Anything but a regular file at path is refused: a rename
+// would take the place of a device. On error nothing is left beside path.
 func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if st, err := os.Lstat(path); err == nil && !st.Mode().IsRegular() {
+		return &fs.PathError{Op: "write", Path: path, Err: errors.New("not a regular file")}
+	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")
 	if err != nil {

@@ -3,6 +3,7 @@ package atomicfile
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -19,6 +20,35 @@ func TestWriteFile(t *testing.T) {
 		if st, _ := os.Stat(path); st.Mode().Perm() != 0o640 {
 			t.Errorf("mode %v", st.Mode())
 		}
+	}
+}
+
+func TestWriteFileReplacesFilesOnly(t *testing.T) {
+	dir := t.TempDir()
+	fifo, link, file := filepath.Join(dir, "fifo"), filepath.Join(dir, "link"), filepath.Join(dir, "file")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(fifo, nil, 0o600); err == nil {
+		t.Error("a FIFO was replaced")
+	}
+	for _, target := range []string{"fifo", "file"} {
+		_ = os.Remove(link)
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := WriteFile(link, []byte("new"), 0o600); (err == nil) != (target == "file") {
+			t.Errorf("link to %s: %v", target, err)
+		}
+		if st, err := os.Lstat(link); err != nil || st.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("the link was replaced: %v, %v", st, err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != "new" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

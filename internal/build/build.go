@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,7 +58,7 @@ type BlobError struct {
 }
 
 func (e *BlobError) Error() string {
-	return fmt.Sprintf("%s: blob %s: %v", e.Artifact, e.Desc.Digest, e.Err)
+	return fmt.Sprintf("%s: blob %s: %s", e.Artifact, e.Desc.Digest, strings.ReplaceAll(e.Err.Error(), "\n", "; "))
 }
 
 // Unwrap returns the cause.
@@ -77,7 +78,7 @@ func Run(ctx context.Context, p *plan.Plan, path string, o Options) (*Result, er
 		sink = progress.Discard
 	}
 	if whole(ctx, p, path, sink, o) {
-		return &Result{Size: layout.Size(), Kept: layout.Size()}, nil
+		return &Result{Size: layout.Size(), Kept: layout.Size()}, archive.Tidy(path)
 	}
 	w, err := archive.Create(ctx, path, layout, archive.CreateOptions{Jobs: o.Jobs, Progress: sink})
 	if err != nil {

@@ -86,7 +86,9 @@ Where several apply: 5 > 4 > 7 > 6 > 9 > 3.`
 func Main(ctx context.Context, root *cobra.Command, args []string, s Streams) int {
 	started := false
 	root.Version = Version()
-	root.Long += "\n\n" + exitCodes
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.Long += "\n\n" + exitCodes
+	}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(s.In)
 	root.SetOut(s.Out)

@@ -3,6 +3,7 @@ package cli
 import (
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"airbundle/internal/httpx"
@@ -24,13 +25,13 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.IntVar(&n.PerHost, "per-host", 8, "requests in flight to one host at most")
 }
 
-// Transport returns the one transport of the program.
-func (n *Network) Transport() (*httpx.Transport, error) {
+// Transport returns the one transport of the program; it says to log what it tries again.
+func (n *Network) Transport(log *slog.Logger) (*httpx.Transport, error) {
 	roots, err := n.roots()
 	if err != nil {
 		return nil, err
 	}
-	return httpx.NewTransport(httpx.Options{PerHost: n.PerHost, RootCAs: roots, UserAgent: "airbundle/" + Version()}), nil
+	return httpx.NewTransport(httpx.Options{PerHost: n.PerHost, RootCAs: roots, UserAgent: "airbundle/" + Version(), Log: log}), nil
 }
 
 func (n *Network) roots() (*x509.CertPool, error) {

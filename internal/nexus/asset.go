@@ -53,7 +53,7 @@ func (n *Nexus) head(ctx context.Context, repo, path string) (Asset, error) {
 	}
 	resp, err := n.do(ctx, http.MethodHead, u)
 	if err != nil {
-		return Asset{}, err
+		return Asset{}, nowhere(repo, err)
 	}
 	_ = resp.Body.Close()
 	a := Asset{Size: resp.ContentLength, Checksums: map[string]string{}}

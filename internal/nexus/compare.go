@@ -34,7 +34,7 @@ func (p *put) compare(ctx context.Context) (finding, error) {
 		return finding{}, fmt.Errorf("descriptor %q: %w", p.desc.Digest, err)
 	}
 	a, err := p.n.head(ctx, p.repo, p.path)
-	if statusOf(err) == http.StatusNotFound {
+	if _, nowhere := errors.AsType[*NoRepositoryError](err); !nowhere && statusOf(err) == http.StatusNotFound {
 		return finding{state: absent}, nil
 	}
 	if err != nil {

@@ -129,6 +129,10 @@ func (n *Nexus) Open(ctx context.Context, repo, path string) (io.ReadCloser, int
 // failed says what was tried with which file, and what an operator may do.
 func (n *Nexus) failed(doing, repo, path string, err error) error {
 	hint := ""
+	err = nowhere(repo, err)
+	if missing, ok := errors.AsType[*NoRepositoryError](err); ok {
+		return fmt.Errorf("%s %s: %w", doing, path, missing)
+	}
 	switch statusOf(err) {
 	case http.StatusNotFound:
 		err = &registry.NotFoundError{Err: err}
@@ -139,6 +143,31 @@ func (n *Nexus) failed(doing, repo, path string, err error) error {
 	}
 	return fmt.Errorf("%s %s/%s: %w%s", doing, repo, path, err, hint)
 }
+
+// nowhere tells a missing repository from a missing file by the reason of a 404.
+func nowhere(repo string, err error) error {
+	if se, ok := errors.AsType[*httpx.StatusError](err); ok && se.Code == http.StatusNotFound && se.Reason == "Repository not found" {
+		return &NoRepositoryError{repo, se}
+	}
+	return err
+}
+
+// A NoRepositoryError says that the server has no repository of that name. It is no
+// absence of the file: there is no place where it could be.
+type NoRepositoryError struct {
+	Repo string
+	Err  error
+}
+
+func (e *NoRepositoryError) Error() string {
+	return fmt.Sprintf("Nexus has no repository %s: %v", e.Repo, e.Err)
+}
+
+// Unwrap returns the server's answer.
+func (e *NoRepositoryError) Unwrap() error { return e.Err }
+
+// ExitCode is that of a refusal by the server.
+func (e *NoRepositoryError) ExitCode() int { return 7 }
 
 // statusOf returns the status that err is about, or 0.
 func statusOf(err error) int {

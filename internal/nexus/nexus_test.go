@@ -285,9 +285,6 @@ func TestStat(t *testing.T) {
 		if _, _, err := n.Open(t.Context(), "raw", "a/none"); !errors.Is(err, errdef.ErrNotFound) {
 			t.Errorf("%s: absent: %v", profile, err)
 		}
-		if _, err := n.Stat(t.Context(), "nowhere", "a"); !errors.Is(err, errdef.ErrNotFound) {
-			t.Errorf("%s: no repository: %v", profile, err)
-		}
 	}
 }
 
@@ -316,3 +313,19 @@ func TestRerunDownloadsNothing(t *testing.T) {
 // Search that is forbidden or broken is done without.
 // One byte changes on the way up: no server notices, the proof does.
 // A server that keeps what a broken upload has left: the next attempt replaces it.
+
+// A repository that does not exist is no absence of a file.
+func TestNoRepository(t *testing.T) {
+	for _, profile := range generations {
+		srv := nexustest.Start(t, nexustest.Options{Profile: profile})
+		u, err := url.Parse(srv.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := nexus.New(nexus.Options{URL: u, Client: http.DefaultClient, Username: nexustest.Username, Password: nexustest.Password})
+		_, err = n.Stat(t.Context(), "nowhere", "a/b")
+		if e, ok := errors.AsType[*nexus.NoRepositoryError](err); !ok || e.Repo != "nowhere" || errors.Is(err, errdef.ErrNotFound) {
+			t.Errorf("%s: %v", profile, err)
+		}
+	}
+}

@@ -28,7 +28,7 @@ type ConflictError struct {
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%s/%s holds other content: %s, not %s", e.Repo, e.Path, e.Got, e.Want)
+	return fmt.Sprintf("%s/%s holds other content: %s, not %s; to replace it, use --overwrite", e.Repo, e.Path, e.Got, e.Want)
 }
 
 // ExitCode is that of a refusal by the server.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"airbundle/internal/lockfile"
@@ -72,7 +73,9 @@ type ArtifactError struct {
 	Err        error
 }
 
-func (e *ArtifactError) Error() string { return e.Kind + " " + e.Name + ": " + e.Err.Error() }
+func (e *ArtifactError) Error() string { // one line, for each line is printed on its own
+	return e.Kind + " " + e.Name + ": " + strings.ReplaceAll(e.Err.Error(), "\n", "; ")
+}
 
 // Unwrap returns the cause.
 func (e *ArtifactError) Unwrap() error { return e.Err }

@@ -61,8 +61,12 @@ func (r *run) putAsset(ctx context.Context, it target.Item) (sent int64, state r
 	content := r.reading(desc, t)
 	if r.o.DryRun {
 		equal, err := r.to.Assets.Present(ctx, it.Place.Repository, it.Place.Path, desc, content.open)
-		if err != nil || equal {
-			return 0, report.Present, err
+		if err != nil {
+			return 0, "", err
+		}
+		if equal {
+			r.skip(desc)
+			return 0, report.Present, nil
 		}
 		return desc.Size, report.Planned, nil
 	}
@@ -70,8 +74,9 @@ func (r *run) putAsset(ctx context.Context, it target.Item) (sent int64, state r
 	if err != nil {
 		return sent, "", err
 	}
-	content.settled()
+	content.settle()
 	if sent == 0 {
+		r.skip(desc)
 		return 0, report.Present, nil
 	}
 	return sent, report.Sent, nil

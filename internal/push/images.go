@@ -234,7 +234,10 @@ func (r *run) pushBlob(ctx context.Context, repo string, desc ocispec.Descriptor
 	if err != nil {
 		return sent, err
 	}
-	content.settled()
+	content.settle()
+	if sent == 0 {
+		r.skip(desc)
+	}
 	state.have = append(state.have, repo)
 	return sent, nil
 }
@@ -251,6 +254,7 @@ func (r *run) planBlob(ctx context.Context, repo string, desc ocispec.Descriptor
 	if absent && first {
 		return desc.Size, nil
 	}
+	r.skip(desc)
 	return 0, nil
 }
 

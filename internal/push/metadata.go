@@ -35,7 +35,7 @@ func (r *run) hold(it target.Item, rec report.Record) {
 // done before they are; only what clients would read counts.
 func (r *run) awaitMetadata(ctx context.Context) {
 	wait := cmp.Or(r.o.MetadataWait, 15*time.Minute+time.Duration(len(r.held))*time.Second)
-	poll := cmp.Or(r.o.MetadataPoll, 5*time.Second)
+	poll := cmp.Or(r.o.MetadataPoll, time.Second)
 	deadline := time.Now().Add(wait)
 	var last error
 	for len(r.held) > 0 {
@@ -47,7 +47,7 @@ func (r *run) awaitMetadata(ctx context.Context) {
 		case <-ctx.Done():
 			last = context.Cause(ctx)
 		case <-time.After(poll):
-			poll = min(poll*3/2, 30*time.Second)
+			poll = min(poll*2, 30*time.Second)
 			continue
 		}
 		break

@@ -93,7 +93,7 @@ type Options struct {
 	Overwrite    bool          // replace what the target holds under the same name
 	DryRun       bool          // ask, send nothing
 	MetadataWait time.Duration // for yum metadata to list what was sent; default 15 min and 1 s per RPM
-	MetadataPoll time.Duration // between two looks; default 5 s
+	MetadataPoll time.Duration // until the second look, longer before each further one; default 1 s
 	Progress     progress.Sink // default progress.Discard; what is present already counts as done
 	Planned      func(int64)   // told once of the bytes to settle, before the first is sent
 	Done         func(report.Record)
@@ -109,14 +109,15 @@ type Summary struct {
 
 // A run is one push.
 type run struct {
-	bundle *manifest.Bundle
-	store  Store
-	to     Target
-	o      Options
-	rep    *report.Report
-	stop   context.CancelCauseFunc
-	sent   atomic.Int64
-	total  atomic.Int64
+	bundle  *manifest.Bundle
+	store   Store
+	to      Target
+	o       Options
+	rep     *report.Report
+	stop    context.CancelCauseFunc
+	sent    atomic.Int64
+	skipped atomic.Int64 // present or mounted
+	total   atomic.Int64
 
 	mu   sync.Mutex
 	held []held // RPMs that are there but not seen in metadata yet
@@ -154,7 +155,7 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, m target.Map, ite
 	}
 	r.transfer(ctx, append(tasks, imageTasks...))
 	r.awaitMetadata(ctx)
-	sum := &Summary{Artifacts: len(items), Sent: r.sent.Load(), Skipped: max(r.total.Load()-r.sent.Load(), 0), Seconds: time.Since(start).Seconds()}
+	sum := &Summary{Artifacts: len(items), Sent: r.sent.Load(), Skipped: r.skipped.Load(), Seconds: time.Since(start).Seconds()}
 	return rep, sum, interrupted(ctx)
 }
 
@@ -212,7 +213,7 @@ func (r *run) failed(rec report.Record, err error) {
 	if s, ok := errors.AsType[*httpx.StatusError](err); ok && s.Code == http.StatusNotFound {
 		// Reads take 404 as absence; for a write it means that the place itself is missing.
 		rec.Class = report.ClassRefused
-		rec.Reason += "; the target has no such repository, or it takes no images: create it or name another one"
+		rec.Reason += "; the target has no such repository: create it or name another one"
 	}
 	r.add(rec)
 }
@@ -245,8 +246,11 @@ func (p *reading) open(ctx context.Context) (io.ReadCloser, error) {
 	return &countedReader{rc, p}, nil
 }
 
-// settled counts the blob as done, however much of it had to be read.
-func (p *reading) settled() { p.count(p.desc.Size - p.counted) }
+// settle counts the blob as done, however much of it had to be read.
+func (p *reading) settle() { p.count(p.desc.Size - p.counted) }
+
+// skip counts a blob that is at the target already.
+func (r *run) skip(desc ocispec.Descriptor) { r.skipped.Add(desc.Size) }
 
 func (p *reading) count(n int64) {
 	p.counted += n

@@ -66,7 +66,7 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	if err != nil {
 		return err
 	}
-	images, files, err := sources(&o.net, o.lock)
+	images, files, err := sources(&o.net, o.lock, cli.Logger(s, o.quiet))
 	if err != nil {
 		return err
 	}
@@ -169,11 +169,13 @@ func printPlan(w io.Writer, p *plan.Plan, format cli.Output) error {
 	if format.JSON() {
 		return cli.WriteJSON(w, out)
 	}
+	var text strings.Builder
 	for _, b := range out.Blobs {
-		fmt.Fprintf(w, "%s %12d  %s  from %s\n", b.Digest, b.Size, b.Artifact, strings.Join(b.From, " or "))
+		fmt.Fprintf(&text, "%s %12d  %s  from %s\n", b.Digest, b.Size, b.Artifact, strings.Join(b.From, " or "))
 	}
-	fmt.Fprintf(w, "%d blobs, %d bytes to download; archive of %d bytes; root %s\n", blobs, bytes, out.ArchiveSize, out.Root)
-	return nil
+	fmt.Fprintf(&text, "%d blobs, %d bytes to download; archive of %d bytes; root %s\n", blobs, bytes, out.ArchiveSize, out.Root)
+	_, err = io.WriteString(w, text.String())
+	return err
 }
 
 // builtJSON is the JSON form of a build's result.

@@ -3,6 +3,7 @@
 package bundler
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -40,8 +41,8 @@ func readLock(path string) (*lockfile.Lock, error) {
 
 // sources wires the adapters that open what locks and requests name. Relative paths are
 // relative to the file that names them.
-func sources(n *cli.Network, file string) (*image.Source, *web.Source, error) {
-	t, err := n.Transport()
+func sources(n *cli.Network, file string, log *slog.Logger) (*image.Source, *web.Source, error) {
+	t, err := n.Transport(log)
 	if err != nil {
 		return nil, nil, err
 	}

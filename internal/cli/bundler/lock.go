@@ -62,7 +62,7 @@ func runLock(ctx context.Context, s cli.Streams, o *lockOptions) error {
 	if err != nil {
 		return err
 	}
-	images, files, err := sources(&o.net, o.request)
+	images, files, err := sources(&o.net, o.request, cli.Logger(s, o.quiet))
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	to, err := o.remote.auditTarget(ctx, s, places, items)
+	to, seen, err := o.remote.auditTarget(ctx, s, o.quiet, places, items)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust, rep.Notes = trusted, notes(note)
+	rep.Trust, rep.Notes = trusted, append(notes(note), seen...)
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}

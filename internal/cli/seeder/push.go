@@ -70,7 +70,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
-	to, err := o.remote.pushTarget(ctx, s, places, items)
+	to, seen, err := o.remote.pushTarget(ctx, s, o.quiet, places, items)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust, rep.Notes = trusted, notes(note)
+	rep.Trust, rep.Notes = trusted, append(notes(note), seen...)
 	return cli.PrintReport(s, rep, o.output, o.verbose || o.dryRun, pushLast(rep, sum, to.Name, o.dryRun), sum)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -134,7 +135,7 @@ type connection struct {
 }
 
 // connect logs in and makes the adapters; it asks the server whether it is there.
-func (r *remote) connect(ctx context.Context, s cli.Streams) (*connection, error) {
+func (r *remote) connect(ctx context.Context, s cli.Streams, quiet bool) (*connection, error) {
 	u, isNexus, err := r.base()
 	if err != nil {
 		return nil, err
@@ -143,7 +144,7 @@ func (r *remote) connect(ctx context.Context, s cli.Streams) (*connection, error
 	if err != nil {
 		return nil, err
 	}
-	transport, err := r.net.Transport()
+	transport, err := r.net.Transport(cli.Logger(s, quiet))
 	if err != nil {
 		return nil, err
 	}
@@ -175,10 +176,11 @@ func nextStep(err error, u *url.URL) error {
 }
 
 // fits checks what a Nexus says of the repositories that the items need. One that is not
-// in the list may exist all the same: the list holds what the login may browse.
-func (c *connection) fits(m target.Map, items []target.Item, write bool) error {
+// in the list may exist all the same, for the list holds what the login may browse: that
+// is a note, no error.
+func (c *connection) fits(m target.Map, items []target.Item, write bool) (notes []string, err error) {
 	if write && c.info.ReadOnly {
-		return report.WithClass(report.ClassRefused, fmt.Errorf("nexus %s is read-only: no write was tried", c.name))
+		return nil, report.WithClass(report.ClassRefused, fmt.Errorf("nexus %s is read-only: no write was tried", c.name))
 	}
 	need := map[string]string{}
 	for _, it := range items {
@@ -194,33 +196,41 @@ func (c *connection) fits(m target.Map, items []target.Item, write bool) error {
 	var errs []error
 	for _, have := range c.info.Repositories {
 		want, ok := need[have.Name]
+		delete(need, have.Name)
 		if ok && (have.Format != want || write && have.Type != "hosted") {
 			errs = append(errs, fmt.Errorf("repository %s is a %s %s repository, a hosted %s one is needed: name another with --%s-repo", have.Name, have.Type, have.Format, want, want))
 		}
 	}
-	return report.WithClass(report.ClassRefused, errors.Join(errs...))
+	for _, name := range slices.Sorted(maps.Keys(need)) {
+		notes = append(notes, fmt.Sprintf("this login sees no %s repository %s at the Nexus: if there is none, everything for it will be refused", need[name], name))
+	}
+	return notes, report.WithClass(report.ClassRefused, errors.Join(errs...))
 }
 
-func (r *remote) pushTarget(ctx context.Context, s cli.Streams, m target.Map, items []target.Item) (push.Target, error) {
-	c, err := r.connect(ctx, s)
+// pushTarget returns the target of a push, with notes for its report.
+func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, m target.Map, items []target.Item) (push.Target, []string, error) {
+	c, err := r.connect(ctx, s, quiet)
 	if err != nil {
-		return push.Target{}, err
+		return push.Target{}, nil, err
 	}
 	if c.nexus == nil {
-		return push.Target{Name: c.name, Images: c.images}, nil
+		return push.Target{Name: c.name, Images: c.images}, nil, nil
 	}
-	return push.Target{Name: c.name, Images: c.nexus.Docker(m.Docker), Assets: c.nexus}, c.fits(m, items, true)
+	notes, err := c.fits(m, items, true)
+	return push.Target{Name: c.name, Images: c.nexus.Docker(m.Docker), Assets: c.nexus}, notes, err
 }
 
-func (r *remote) auditTarget(ctx context.Context, s cli.Streams, m target.Map, items []target.Item) (audit.Target, error) {
-	c, err := r.connect(ctx, s)
+// auditTarget returns the target of an audit, with notes for its report.
+func (r *remote) auditTarget(ctx context.Context, s cli.Streams, quiet bool, m target.Map, items []target.Item) (audit.Target, []string, error) {
+	c, err := r.connect(ctx, s, quiet)
 	if err != nil {
-		return audit.Target{}, err
+		return audit.Target{}, nil, err
 	}
 	if c.nexus == nil {
-		return audit.Target{Name: c.name, Images: c.images}, nil
+		return audit.Target{Name: c.name, Images: c.images}, nil, nil
 	}
-	return audit.Target{Name: c.name, Images: c.nexus.Docker(m.Docker), Assets: assets{c.nexus}}, c.fits(m, items, false)
+	notes, err := c.fits(m, items, false)
+	return audit.Target{Name: c.name, Images: c.nexus.Docker(m.Docker), Assets: assets{c.nexus}}, notes, err
 }
 
 // assets lets the Nexus adapter answer as the audit asks.

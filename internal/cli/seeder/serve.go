@@ -3,10 +3,10 @@ package seeder
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 
 	"airbundle/internal/cli"
+	"airbundle/internal/report"
 	"airbundle/internal/serve"
 
 	"github.com/spf13/cobra"
@@ -56,7 +56,7 @@ func runServe(ctx context.Context, s cli.Streams, o *serveOptions) error {
 		return err
 	}
 	defer a.Close()
-	opts := serve.Options{Target: places, Log: slog.New(slog.NewTextHandler(s.Err, nil))}
+	opts := serve.Options{Target: places, Log: cli.Logger(s, false)}
 	if o.accessLog {
 		opts.AccessLog = s.Err
 	}
@@ -66,7 +66,7 @@ func runServe(ctx context.Context, s cli.Streams, o *serveOptions) error {
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
 	if err != nil {
-		return err
+		return report.WithClass(report.ClassLocal, err)
 	}
 	if !o.quiet {
 		fmt.Fprintf(s.Out, "serving %s (root %s, trust: %s) on http://%s/\n", a.Bundle().Table.Name, a.Bundle().Root.Digest, trusted, l.Addr())

@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 
@@ -105,7 +106,10 @@ func assemble(t *Table, tableRaw, rootRaw []byte, sets []set) (*Bundle, error) {
 		}
 	}
 	b.orderBlobs()
-	return b, b.makeIndex(sets)
+	if err := b.makeIndex(sets); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // orderBlobs puts the root first, then JSON blobs with the table among them, then the rest.
@@ -141,8 +145,8 @@ func (b *Bundle) makeIndex(sets []set) error {
 		d.Annotations = map[string]string{ocispec.AnnotationRefName: s.ref}
 		ix.Manifests = append(ix.Manifests, d)
 	}
-	raw, err := encode(ix)
-	b.index = raw
+	var err error
+	b.index, err = encode(ix)
 	return err
 }
 
@@ -173,52 +177,81 @@ type set struct {
 	raw               []byte
 }
 
+// A setMaker makes sets and numbers their parts.
+type setMaker struct {
+	size map[digest.Digest]int64
+	all  []set
+}
+
 // sets makes the artifact manifests of the table's RPM repositories, files and charts.
 func (t *Table) sets() ([]set, error) {
-	size := make(map[digest.Digest]int64, len(t.Blobs))
+	m := setMaker{size: make(map[digest.Digest]int64, len(t.Blobs))}
 	for _, b := range t.Blobs {
-		size[b.Digest] = b.Size
+		m.size[b.Digest] = b.Size
 	}
-	layer := func(mediaType, title string, d digest.Digest) ocispec.Descriptor {
-		return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: size[d], Annotations: map[string]string{ocispec.AnnotationTitle: title}}
-	}
-	var all []set
-	var err error
-	add := func(ref, artifactType string, layers []ocispec.Descriptor) {
-		for i, part := 0, 1; i < len(layers) && err == nil; i, part = i+maxSetLayers, part+1 {
-			name := ref
-			if part > 1 {
-				name += "+" + strconv.Itoa(part)
-			}
-			var s set
-			s, err = newSet(name, artifactType, layers[i:min(i+maxSetLayers, len(layers))])
-			all = append(all, s)
-		}
-	}
-	for start := 0; start < len(t.RPMs); {
-		repo, end := t.RPMs[start].Repo, start
+	for rpms := range runs(t.RPMs, func(r RPM) string { return r.Repo }) {
 		var layers []ocispec.Descriptor
-		for ; end < len(t.RPMs) && t.RPMs[end].Repo == repo; end++ {
-			layers = append(layers, layer(MediaTypeRPM, t.RPMs[end].Path(), t.RPMs[end].Digest))
+		for _, r := range rpms {
+			layers = append(layers, m.layer(MediaTypeRPM, r.Path(), r.Digest))
 		}
-		add("rpms/"+repo, ArtifactTypeRPMs, layers)
-		start = end
+		if err := m.add("rpms/"+rpms[0].Repo, ArtifactTypeRPMs, layers); err != nil {
+			return nil, err
+		}
 	}
 	var layers []ocispec.Descriptor
 	for _, f := range t.Files {
-		layers = append(layers, layer(MediaTypeFile, f.Path, f.Digest))
+		layers = append(layers, m.layer(MediaTypeFile, f.Path, f.Digest))
 	}
-	add("files", ArtifactTypeFiles, layers)
-	for start := 0; start < len(t.Charts); {
-		name, end := t.Charts[start].Name, start
-		layers = nil
-		for ; end < len(t.Charts) && t.Charts[end].Name == name; end++ {
-			layers = append(layers, layer(MediaTypeChart, t.Charts[end].File(), t.Charts[end].Digest))
+	if err := m.add("files", ArtifactTypeFiles, layers); err != nil {
+		return nil, err
+	}
+	for charts := range runs(t.Charts, func(c Chart) string { return c.Name }) {
+		var layers []ocispec.Descriptor
+		for _, c := range charts {
+			layers = append(layers, m.layer(MediaTypeChart, c.File(), c.Digest))
 		}
-		add("charts/"+name, ArtifactTypeChart, layers)
-		start = end
+		if err := m.add("charts/"+charts[0].Name, ArtifactTypeChart, layers); err != nil {
+			return nil, err
+		}
 	}
-	return all, err
+	return m.all, nil
+}
+
+// runs yields the parts of a sorted list that agree in key.
+func runs[T any](list []T, key func(T) string) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(list) > 0 {
+			end := slices.IndexFunc(list, func(one T) bool { return key(one) != key(list[0]) })
+			if end < 0 {
+				end = len(list)
+			}
+			if !yield(list[:end]) {
+				return
+			}
+			list = list[end:]
+		}
+	}
+}
+
+func (m *setMaker) layer(mediaType, title string, d digest.Digest) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: m.size[d], Annotations: map[string]string{ocispec.AnnotationTitle: title}}
+}
+
+// add cuts a list into parts. No layers make no set.
+func (m *setMaker) add(ref, artifactType string, layers []ocispec.Descriptor) error {
+	part := 0
+	for chunk := range slices.Chunk(layers, maxSetLayers) {
+		name := ref
+		if part++; part > 1 {
+			name += "+" + strconv.Itoa(part)
+		}
+		s, err := newSet(name, artifactType, chunk)
+		if err != nil {
+			return err
+		}
+		m.all = append(m.all, s)
+	}
+	return nil
 }
 
 func newSet(ref, artifactType string, layers []ocispec.Descriptor) (set, error) {
@@ -226,7 +259,11 @@ func newSet(ref, artifactType string, layers []ocispec.Descriptor) (set, error) 
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		ArtifactType: artifactType, Config: emptyDescriptor(), Layers: layers,
 	})
-	return set{ref, artifactType, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(raw), Size: int64(len(raw))}, raw}, err
+	if err != nil {
+		return set{}, err
+	}
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	return set{ref, artifactType, desc, raw}, nil
 }
 
 func tableDescriptor(raw []byte) ocispec.Descriptor {

@@ -4,58 +4,103 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
-	"slices"
+	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
 
-// check says everything that is wrong with a decoded table.
+// check says everything that is wrong with a decoded table. Nothing that passes holds a
+// character that a terminal would obey.
 func (t *Table) check() error {
 	c := checker{blobs: make(map[digest.Digest]bool, len(t.Blobs))}
-	c.name("name", t.Name)
-	if len(t.Arches) == 0 {
-		c.addf("no arches")
-	}
-	c.digest("lock", t.Lock)
-	if t.Serial < 0 {
-		c.addf("serial %d is negative", t.Serial)
-	}
+	c.header(t)
 	c.checkBlobs(t.Blobs)
 	c.checkOrder(t)
 	for _, m := range t.Images {
 		c.image(m)
 	}
 	for _, r := range t.RPMs {
-		c.path("rpm", r.Path())
-		c.text("rpm "+r.Path(), r.Arch, r.BaseArch, r.Signer, r.Unsigned)
-		if strings.ContainsAny(r.Name+r.EVR+r.Arch, "/") {
-			c.addf("rpm %q: a slash in its name", r.Path())
-		}
-		c.carried("rpm "+r.Path(), r.Digest)
+		c.rpm(r)
 	}
 	for _, f := range t.Files {
+		what := label("file", f.Path)
 		c.path("file", f.Path)
-		c.carried("file "+f.Path, f.Digest)
+		if f.Arch != "" {
+			c.arch(what, f.Arch)
+		}
+		c.groups(what, f.Groups)
+		c.carried(what, f.Digest)
 	}
 	for _, h := range t.Charts {
-		c.path("chart", h.File())
-		c.carried("chart "+h.File(), h.Digest)
+		c.chart(h)
+	}
+	for _, a := range t.Absent {
+		what := label("absent", a.Name)
+		if c.text(what, a.Name, a.Why); a.Name == "" || a.Why == "" {
+			c.addf("%s: it has no name or no reason", what)
+		}
+		c.arch(what, a.Arch)
 	}
 	for _, k := range t.Keys {
-		if !keyID.MatchString(k.ID) {
-			c.addf("key %q: not a key id or fingerprint in lower-case hexadecimal digits", k.ID)
-		}
+		c.key(k)
 	}
 	return errors.Join(c.errs...)
 }
 
-// keyID is a key id (16 digits) or a fingerprint (40 or 64) as OpenPGP has them
-// (RFC 9580, section 5.5.4).
-var keyID = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64})$`)
+// expiry is the only form of RFC 3339 that tables have: UTC, in whole seconds.
+const expiry = "2006-01-02T15:04:05Z"
+
+func (c *checker) header(t *Table) {
+	c.name("name", t.Name)
+	if len(t.Arches) == 0 {
+		c.addf("no arches")
+	}
+	for _, a := range t.Arches {
+		c.arch("arches", a)
+	}
+	c.groups("the selection", t.Groups)
+	c.digest("lock", t.Lock)
+	if t.Serial < 0 {
+		c.addf("serial %d is negative", t.Serial)
+	}
+	if at, err := time.Parse(expiry, t.Expires); t.Expires != "" && (err != nil || at.Format(expiry) != t.Expires) {
+		c.addf("expires %q: want a time such as 2030-12-31T00:00:00Z", t.Expires)
+	}
+}
+
+func (c *checker) rpm(r RPM) {
+	what := label("rpm", r.Path())
+	c.path("rpm", r.Path())
+	c.text(what, r.Arch, r.Unsigned)
+	if strings.Contains(r.Name+r.EVR+r.Arch, "/") {
+		c.addf("%s: a slash in its name", what)
+	}
+	c.arch(what, r.BaseArch)
+	if r.Signer != "" {
+		c.keyID(what+": signer", r.Signer)
+	}
+	c.groups(what, r.Groups)
+	c.carried(what, r.Digest)
+}
+
+func (c *checker) chart(h Chart) {
+	what := label("chart", h.File())
+	c.path("chart", h.File())
+	if strings.Contains(h.Name+h.Version, "/") {
+		c.addf("%s: a slash in its name", what)
+	}
+	c.groups(what, h.Groups)
+	c.carried(what, h.Digest)
+}
+
+func (c *checker) key(k Key) {
+	c.keyID("key", k.ID)
+	if err := checkArmor(k.Armor); err != nil {
+		c.addf("%s: armor %w", label("key", k.ID), err)
+	}
+}
 
 // maxProblems caps how many problems of one table are told.
 const maxProblems = 1000
@@ -72,8 +117,26 @@ func (c *checker) addf(format string, args ...any) {
 }
 
 func (c *checker) digest(what string, d digest.Digest) {
-	if err := checkDigest(d); err != nil {
-		c.addf("%s: %w", what, err)
+	if err := CheckDigest(d); err != nil {
+		c.addf("%s: digest %q %w", what, d, err)
+	}
+}
+
+func (c *checker) keyID(what, id string) {
+	if err := CheckKeyID(id); err != nil {
+		c.addf("%s: %q %w", what, id, err)
+	}
+}
+
+func (c *checker) arch(what, arch string) {
+	if GoArch(arch) == "" {
+		c.addf("%s: arch %q is not known, known are %s", what, arch, strings.Join(Arches(), ", "))
+	}
+}
+
+func (c *checker) groups(what string, groups []string) {
+	for _, g := range groups {
+		c.name(what+": group", g)
 	}
 }
 
@@ -86,18 +149,21 @@ func (c *checker) carried(what string, d digest.Digest) {
 func (c *checker) checkBlobs(blobs []Blob) {
 	total := int64(0)
 	for i, b := range blobs {
+		what := label("blob", string(b.Digest))
 		c.digest("blob", b.Digest)
 		switch {
 		case b.Size < 0:
-			c.addf("blob %s: size %d is negative", b.Digest, b.Size)
+			c.addf("%s: size %d is negative", what, b.Size)
 		case b.Size > math.MaxInt64/4-total:
-			c.addf("blob %s: sizes add up to more than a file can hold", b.Digest)
+			c.addf("%s: sizes add up to more than a file can hold", what)
 		default:
 			total += b.Size
 		}
-		c.text("blob "+string(b.Digest), b.MediaType)
+		if err := CheckText(b.MediaType); err != nil {
+			c.addf("%s: media type %q %w", what, b.MediaType, err)
+		}
 		if i > 0 && compareBlobs(blobs[i-1], b) >= 0 || c.blobs[b.Digest] {
-			c.addf("blob %s: out of order or listed twice", b.Digest)
+			c.addf("%s: out of order or listed twice", what)
 		}
 		c.blobs[b.Digest] = true
 	}
@@ -110,14 +176,23 @@ func (c *checker) checkOrder(t *Table) {
 	ordered(c, "files", t.Files, compareFiles)
 	ordered(c, "charts", t.Charts, compareCharts)
 	ordered(c, "arches", t.Arches, strings.Compare)
-	ordered(c, "keys", t.Keys, func(a, b Key) int { return strings.Compare(a.ID, b.ID) })
-	paths := map[string]bool{}
-	for _, r := range t.RPMs {
-		if p := r.Path(); paths[p] {
-			c.addf("rpm %s: two packages want this path", p)
-		} else {
-			paths[p] = true
+	ordered(c, "groups", t.Groups, strings.Compare)
+	ordered(c, "absent", t.Absent, compareAbsent)
+	ordered(c, "keys", t.Keys, compareKeys)
+	distinct(c, "rpm", t.RPMs, RPM.Path)
+	distinct(c, "chart", t.Charts, Chart.File)
+}
+
+// distinct finds entries of which the sort fields differ and the path does not: the
+// fields are joined by characters that they may hold themselves.
+func distinct[T any](c *checker, kind string, list []T, path func(T) string) {
+	taken := make(map[string]bool, len(list))
+	for _, one := range list {
+		p := path(one)
+		if taken[p] {
+			c.addf("%s: two of them want this path", label(kind, p))
 		}
+		taken[p] = true
 	}
 }
 
@@ -130,7 +205,7 @@ func ordered[T any](c *checker, what string, list []T, compare func(a, b T) int)
 }
 
 func (c *checker) image(m Image) {
-	what := "image " + m.Name
+	what := label("image", m.Name)
 	if c.name("image", m.Name); strings.Contains(m.Name, " ") {
 		c.addf("%s: a space in its name", what)
 	}
@@ -145,36 +220,42 @@ func (c *checker) image(m Image) {
 		c.addf("%s: no platform", what)
 	}
 	for i, p := range m.Platforms {
-		if strings.Count(p.Platform, "/") < 1 || !clean(p.Platform) {
+		if !strings.Contains(p.Platform, "/") || checkPrintable(p.Platform) != nil {
 			c.addf("%s: platform %q is not os/arch", what, p.Platform)
 		}
 		if i > 0 && m.Platforms[i-1].Platform >= p.Platform {
-			c.addf("%s: platform %s is out of order or stands twice", what, p.Platform)
+			c.addf("%s: platform %q is out of order or stands twice", what, p.Platform)
 		}
-		c.carried(what+" "+p.Platform, p.Digest)
+		c.carried(what+label("", p.Platform), p.Digest)
 	}
 	for _, p := range m.Publish {
-		if !publishName.MatchString(p) {
-			c.addf("%s: publish name %q is not repository:tag", what, p)
+		if err := CheckPublish(p); err != nil {
+			c.addf("%s: publish name %q %w", what, p, err)
 		}
 	}
+	c.groups(what, m.Groups)
 }
 
-// publishName is the grammar of repository and tag of the OCI distribution
-// specification 1.1 ("Pulling manifests"), without a registry.
-var publishName = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+// label names an entry in an error. What a terminal would obey is quoted, for errors are
+// shown before anything is known to be good.
+func label(kind, name string) string {
+	if CheckText(name) != nil {
+		name = strconv.Quote(name)
+	}
+	return kind + " " + name
+}
 
-// name checks a free name: not empty, printable, no white space.
+// name checks a free name: not empty and printable. Only image names have no space.
 func (c *checker) name(what, s string) {
-	if s == "" || !clean(s) {
+	if s == "" || checkPrintable(s) != nil {
 		c.addf("%s: %q is not a name", what, s)
 	}
 }
 
 func (c *checker) text(what string, all ...string) {
 	for _, s := range all {
-		if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-			c.addf("%s: %q has control characters", what, s)
+		if err := CheckText(s); err != nil {
+			c.addf("%s: %q %w", what, s, err)
 		}
 	}
 }
@@ -182,30 +263,6 @@ func (c *checker) text(what string, all ...string) {
 // path checks a relative slash path that is safe on every file system and target.
 func (c *checker) path(what, p string) {
 	if err := CheckPath(p); err != nil {
-		c.addf("%s: %w", what, err)
+		c.addf("%s: %q %w", what, p, err)
 	}
-}
-
-// CheckPath says why p is not a clean relative path: it must have no empty, "." or
-// ".." segment, no backslash and no character that is not printable.
-func CheckPath(p string) error {
-	bad := p == "" || strings.Contains(p, `\`) || !clean(p) ||
-		slices.ContainsFunc(strings.Split(p, "/"), func(s string) bool { return s == "" || s == "." || s == ".." })
-	if bad {
-		return fmt.Errorf("%q is not a clean relative path", p)
-	}
-	return nil
-}
-
-func clean(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) && r != ' ' })
-}
-
-var sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
-func checkDigest(d digest.Digest) error {
-	if !sha256Digest.MatchString(string(d)) {
-		return fmt.Errorf("%q is not sha256: and 64 lower-case hexadecimal digits", d)
-	}
-	return nil
 }

@@ -97,8 +97,8 @@ func DecodeRoot(raw []byte) (*ocispec.Manifest, error) {
 	if err := decode("root", raw, &m); err != nil {
 		return nil, err
 	}
-	if err := checkDigest(m.Config.Digest); err != nil {
-		return nil, fmt.Errorf("root: config: %w", err)
+	if err := CheckDigest(m.Config.Digest); err != nil {
+		return nil, fmt.Errorf("root: config: digest %q %w", m.Config.Digest, err)
 	}
 	if m.Config.Size <= 0 || m.Config.Size > MaxRoot {
 		return nil, fmt.Errorf("root: the table's size %d is not between 1 and %d", m.Config.Size, MaxRoot)
@@ -159,9 +159,11 @@ func OpenRootFile(raw []byte) (*Bundle, error) {
 	return b, nil
 }
 
-// sort puts every list but the blobs into the table's order, on fresh slices.
+// sort puts every list but the blobs into the table's order, on fresh slices. A group or
+// absence that was said twice is kept once.
 func (t *Table) sort() {
-	t.Arches, t.Groups = slices.Sorted(slices.Values(t.Arches)), slices.Sorted(slices.Values(t.Groups))
+	t.Arches = slices.Sorted(slices.Values(t.Arches))
+	t.Groups = slices.Compact(slices.Sorted(slices.Values(t.Groups)))
 	t.Images = slices.SortedFunc(slices.Values(t.Images), compareImages)
 	for i := range t.Images {
 		m := &t.Images[i]
@@ -170,16 +172,19 @@ func (t *Table) sort() {
 	t.RPMs = slices.SortedFunc(slices.Values(t.RPMs), compareRPMs)
 	t.Files = slices.SortedFunc(slices.Values(t.Files), compareFiles)
 	t.Charts = slices.SortedFunc(slices.Values(t.Charts), compareCharts)
-	t.Absent = slices.SortedFunc(slices.Values(t.Absent), func(a, b Absent) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Arch, b.Arch))
-	})
-	t.Keys = slices.SortedFunc(slices.Values(t.Keys), func(a, b Key) int { return cmp.Compare(a.ID, b.ID) })
+	t.Absent = slices.Compact(slices.SortedFunc(slices.Values(t.Absent), compareAbsent))
+	t.Keys = slices.SortedFunc(slices.Values(t.Keys), compareKeys)
 }
 
 func compareImages(a, b Image) int { return cmp.Compare(a.Name, b.Name) }
 func compareFiles(a, b File) int   { return cmp.Compare(a.Path, b.Path) }
+func compareKeys(a, b Key) int     { return cmp.Compare(a.ID, b.ID) }
 func compareCharts(a, b Chart) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
+}
+
+func compareAbsent(a, b Absent) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Arch, b.Arch), cmp.Compare(a.Why, b.Why))
 }
 
 func compareRPMs(a, b RPM) int {

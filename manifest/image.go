@@ -38,8 +38,9 @@ type imageJSON struct {
 
 // ParseImage reads an image manifest or index (OCI, or Docker schema 2) of the
 // given media type. It refuses JSON that two decoders could read differently, Docker
-// schema 1, a body that says another media type than its descriptor, a document that is both manifest and index, and descriptors
-// without a sha256 digest or with a negative size.
+// schema 1, a body that says another media type than its descriptor, a document that is
+// both manifest and index, and descriptors without a sha256 digest or with a negative
+// size.
 func ParseImage(mediaType string, raw []byte) (*ImageNode, error) {
 	if len(raw) > MaxImageJSON {
 		return nil, fmt.Errorf("image JSON of %d bytes, more than the %d allowed", len(raw), MaxImageJSON)
@@ -71,8 +72,8 @@ func ParseImage(mediaType string, raw []byte) (*ImageNode, error) {
 	}
 	n := &ImageNode{j.Config, j.Layers, j.Manifests}
 	for _, d := range append(n.Blobs(), n.Manifests...) {
-		if err := checkDigest(d.Digest); err != nil {
-			return nil, err
+		if err := CheckDigest(d.Digest); err != nil {
+			return nil, fmt.Errorf("digest %q %w", d.Digest, err)
 		}
 		if d.Size < 0 {
 			return nil, fmt.Errorf("descriptor %s: size %d is negative", d.Digest, d.Size)
@@ -81,8 +82,9 @@ func ParseImage(mediaType string, raw []byte) (*ImageNode, error) {
 	return n, nil
 }
 
-// PlatformOf returns os/arch of a platform, without the variant; arm64 of any
-// variant is arm64. The empty string means that there is none.
+// PlatformOf returns os/architecture of a platform, with /variant behind it where there
+// is one (linux/arm/v7); only arm64 is arm64 in any variant. The empty string means that
+// there is none.
 func PlatformOf(p *ocispec.Platform) string {
 	if p == nil || p.OS == "" || p.Architecture == "" {
 		return ""
@@ -94,7 +96,8 @@ func PlatformOf(p *ocispec.Platform) string {
 	return s
 }
 
-// ParsePlatform returns os/arch of an image config; the empty string when it says none.
+// ParsePlatform returns the platform of an image config as PlatformOf has it; the empty
+// string when it says none.
 func ParsePlatform(config []byte) (string, error) {
 	var p ocispec.Platform
 	if err := json.Unmarshal(config, &p); err != nil {
@@ -150,29 +153,4 @@ func SplitReference(ref string) (repository, tag string) {
 		return ref[:i], ref[i+1:]
 	}
 	return ref, ""
-}
-
-// archPlatforms pairs RPM arches with image platforms.
-var archPlatforms = [][2]string{{"x86_64", "linux/amd64"}, {"aarch64", "linux/arm64"}}
-
-// ArchOf converts an image platform (linux/amd64) to the RPM arch (x86_64); the empty
-// string when it is none of ours.
-func ArchOf(platform string) string {
-	for _, p := range archPlatforms {
-		if p[1] == platform {
-			return p[0]
-		}
-	}
-	return ""
-}
-
-// PlatformFor converts an RPM arch (x86_64) to the image platform (linux/amd64); the
-// empty string when it is none of ours.
-func PlatformFor(arch string) string {
-	for _, p := range archPlatforms {
-		if p[0] == arch {
-			return p[1]
-		}
-	}
-	return ""
 }

@@ -66,6 +66,36 @@ func TestDeriveIndex(t *testing.T) {
 	}
 }
 
+func TestDeriveIndexOfOddInput(t *testing.T) {
+	entry := func(s, more string) string {
+		return fmt.Sprintf(`{"mediaType":"m","digest":%q,"size":1%s}`, sum(s), more)
+	}
+	const head = `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[`
+	for _, c := range []struct{ name, raw, want, err string }{
+		{"braces in strings", entry("a", `,"x":"] } \\\" {"`) + "," + entry("b", ""), entry("a", `,"x":"] } \\\" {"`), ""},
+		{"escapes stay", entry("a", `,"x":"\u0041\/"`) + "," + entry("b", ""), entry("a", `,"x":"\u0041\/"`), ""},
+		{"number forms stay", entry("a", `,"x":[1e2,-0.0]`) + "," + entry("b", ""), entry("a", `,"x":[1e2,-0.0]`), ""},
+		{"white space goes", entry("b", "") + ",\n\t" + entry("a", ` , "x" : " y " `), entry("a", `,"x":" y "`), ""},
+		{"one digest twice", entry("a", "") + "," + entry("b", "") + "," + entry("a", `,"x":2`), entry("a", "") + "," + entry("a", `,"x":2`), ""},
+		{"nothing kept", entry("b", ""), "", "no platform of the index is left"},
+		{"no entries", "", "", "no platform of the index is left"},
+		{"bad digest", `{"digest":"sha256:A","size":1}`, "", `digest "sha256:A" is not sha256: and 64`},
+		{"an entry that is null", "null," + entry("a", ""), "", `digest "" is not`},
+		{"an entry that is text", `"a"`, "", "cannot unmarshal"},
+	} {
+		got, err := DeriveIndex(ocispec.MediaTypeImageIndex, []byte(head+c.raw+"]}"), map[digest.Digest]bool{sum("a"): true})
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: got %v, want %s", c.name, err, c.err)
+			}
+			continue
+		}
+		if want := head + c.want + "]}"; err != nil || string(got) != want {
+			t.Errorf("%s: %v\ngot  %s\nwant %s", c.name, err, got, want)
+		}
+	}
+}
+
 func TestPlatforms(t *testing.T) {
 	for _, c := range []struct {
 		p    *ocispec.Platform
@@ -80,14 +110,6 @@ func TestPlatforms(t *testing.T) {
 		if got := PlatformOf(c.p); got != c.want {
 			t.Errorf("PlatformOf(%+v) = %q, want %q", c.p, got, c.want)
 		}
-	}
-	for _, arch := range []string{"x86_64", "aarch64"} {
-		if got := ArchOf(PlatformFor(arch)); got != arch {
-			t.Errorf("%s became %q", arch, got)
-		}
-	}
-	if ArchOf("linux/s390x") != "" || PlatformFor("s390x") != "" {
-		t.Error("an unknown arch was converted")
 	}
 }
 
@@ -183,27 +205,66 @@ func TestReadImage(t *testing.T) {
 }
 
 func TestReadImageRefuses(t *testing.T) {
-	for name, spoil := range map[string]func(w *world, img *Image){
-		"platforms swapped": func(_ *world, img *Image) {
+	for name, c := range map[string]struct {
+		spoil func(w *world, img *Image)
+		want  string
+	}{
+		"platforms swapped": {func(_ *world, img *Image) {
 			img.Platforms[0].Digest, img.Platforms[1].Digest = img.Platforms[1].Digest, img.Platforms[0].Digest
-		},
-		"platform not listed":   func(_ *world, img *Image) { img.Platforms = img.Platforms[:1] },
-		"platform not in index": func(w *world, img *Image) { img.Platforms[0].Digest = w.platform("linux/s390x", "linux/s390x").Digest },
-		"original of other things": func(w *world, img *Image) {
+		}, `is for "linux/amd64", the table says linux/arm64`},
+		"platform not listed":   {func(_ *world, img *Image) { img.Platforms = img.Platforms[:1] }, "the table does not"},
+		"platform not in index": {func(w *world, img *Image) { img.Platforms[0].Digest = w.platform("linux/s390x", "linux/s390x").Digest }, "is not in the index"},
+		"original of other things": {func(w *world, img *Image) {
 			img.Original = w.add(ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[]}`).Digest
-		},
-		"derived as original": func(_ *world, img *Image) { img.Digest, img.Original = img.Original, "" },
-		"layer not carried":   func(w *world, _ *Image) { w.drop("layer of linux/arm64") },
-		"layer of other size": func(w *world, _ *Image) { w.resize("layer of linux/arm64") },
-		"config for another platform": func(w *world, img *Image) {
+		}, "no platform of the index is left"},
+		"original of another type": {func(w *world, img *Image) {
+			img.Original = w.add(MediaTypeDockerList, string(w.blobs[img.Original])+" ").Digest
+		}, "gives the derived index"},
+		"original a manifest": {func(_ *world, img *Image) { img.Original = img.Platforms[0].Digest }, "no platform of the index is left"},
+		"derived as original": {func(_ *world, img *Image) { img.Digest, img.Original = img.Original, "" }, "the table does not"},
+		"layer not carried":   {func(w *world, _ *Image) { w.drop("layer of linux/arm64") }, "which is not carried"},
+		"layer of other size": {func(w *world, _ *Image) { w.resize("layer of linux/arm64") }, "bytes, the table says"},
+		"config for another platform": {func(w *world, img *Image) {
 			m := w.platform("linux/amd64", "linux/arm64")
 			img.Digest, img.Original, img.Platforms = m.Digest, "", []Platform{{"linux/amd64", m.Digest}}
-		},
-		"single manifest, two platforms": func(_ *world, img *Image) { img.Digest, img.Original = img.Platforms[0].Digest, "" },
-		"manifest damaged":               func(w *world, img *Image) { w.blobs[img.Platforms[1].Digest] = []byte("{}") },
+		}, `is for "linux/arm64"`},
+		"config that is no JSON": {func(w *world, img *Image) {
+			w.only(img, ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":`+descriptorJSON(w.add(ocispec.MediaTypeImageConfig, "\x1b"), "")+`}`)
+		}, "image config: "},
+		"config of 5 MiB": {func(w *world, img *Image) {
+			w.only(img, ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":`+descriptorJSON(w.add(ocispec.MediaTypeImageConfig, strings.Repeat(" ", 5<<20)), "")+`}`)
+		}, "more than the 4194304 allowed"},
+		"manifest of 5 MiB":              {func(w *world, img *Image) { w.only(img, ocispec.MediaTypeImageManifest, strings.Repeat(" ", 5<<20)) }, "more than the 4194304 allowed"},
+		"a layer in its place":           {func(w *world, img *Image) { w.only(img, ocispec.MediaTypeImageLayer, `{"schemaVersion":2}`) }, "is neither an image manifest nor an index"},
+		"index in an index":              {nested, "is an index itself"},
+		"single manifest, two platforms": {func(_ *world, img *Image) { img.Digest, img.Original = img.Platforms[0].Digest, "" }, "is a manifest of one platform, the table lists 2"},
+		"manifest damaged":               {func(w *world, img *Image) { w.blobs[img.Platforms[1].Digest] = []byte("{}") }, "not whole"},
+		"config damaged":                 {func(w *world, _ *Image) { w.damage("linux/arm64") }, "config "},
 	} {
-		if _, _, _, err := twoPlatforms(t, spoil); err == nil {
-			t.Errorf("%s: accepted", name)
+		if _, _, _, err := twoPlatforms(t, c.spoil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+// only makes the image one document.
+func (w *world) only(img *Image, mediaType, raw string) {
+	d := w.add(mediaType, raw).Digest
+	img.Digest, img.Original, img.Platforms = d, "", []Platform{{"linux/amd64", d}}
+}
+
+// nested makes the image an index that lists an index.
+func nested(w *world, img *Image) {
+	inner := w.add(ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[]}`)
+	outer := w.add(ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[`+descriptorJSON(inner, "linux/amd64")+`]}`)
+	img.Digest, img.Original, img.Platforms = outer.Digest, "", []Platform{{"linux/amd64", inner.Digest}}
+}
+
+// damage takes a config's content away.
+func (w *world) damage(platform string) {
+	for d, raw := range w.blobs {
+		if strings.Contains(string(raw), fmt.Sprintf(`"x":%q`, platform)) {
+			delete(w.blobs, d)
 		}
 	}
 }

@@ -45,11 +45,11 @@ const maxSetLayers = 2000
 
 // A Table is the bundle's table of contents. Lists are sorted bytewise: images by
 // name, RPMs by repo, name, EVR and arch, files by path, charts by name and
-// version, blobs in archive order. It holds no URL and no local path.
+// version, absences by name, arch and reason, keys by ID, blobs in archive order. It holds no URL and no local path.
 type Table struct {
 	Name    string        `json:"name"`
 	Serial  int64         `json:"serial,omitempty"`  // rises with each release of the name
-	Expires string        `json:"expires,omitempty"` // RFC 3339 date
+	Expires string        `json:"expires,omitempty"` // RFC 3339, in UTC and whole seconds
 	Lock    digest.Digest `json:"lock"`              // of the lock's canonical encoding
 	Arches  []string      `json:"arches"`            // x86_64, aarch64: what was selected
 	Groups  []string      `json:"groups,omitempty"`  // selection; empty means all
@@ -91,20 +91,26 @@ type RPM struct {
 	Groups   []string      `json:"groups,omitempty"`
 }
 
-// File returns the package's file name, <name>-<version>-<release>.<arch>.rpm.
-func (r RPM) File() string {
-	vr := r.EVR
-	if _, after, ok := strings.Cut(vr, ":"); ok {
-		vr = after
+// File returns the package's file name.
+func (r RPM) File() string { return RPMFile(r.Name, r.EVR, r.Arch) }
+
+// RPMFile returns the file name of a package, <name>-<version>-<release>.<arch>.rpm.
+// The epoch of its EVR is not part of it.
+func RPMFile(name, evr, arch string) string {
+	if _, versionRelease, ok := strings.Cut(evr, ":"); ok {
+		evr = versionRelease
 	}
-	return r.Name + "-" + vr + "." + r.Arch + ".rpm"
+	return name + "-" + evr + "." + arch + ".rpm"
 }
 
 // Path returns the package's path at the target, below the yum repository.
 func (r RPM) Path() string { return r.Repo + "/" + r.File() }
 
-// NEVRA returns name-[epoch:]version-release.arch.
-func (r RPM) NEVRA() string { return r.Name + "-" + r.EVR + "." + r.Arch }
+// NEVRA returns the package's full name.
+func (r RPM) NEVRA() string { return NEVRA(r.Name, r.EVR, r.Arch) }
+
+// NEVRA returns the full name of a package, <name>-[epoch:]<version>-<release>.<arch>.
+func NEVRA(name, evr, arch string) string { return name + "-" + evr + "." + arch }
 
 // A File is one plain file.
 type File struct {
@@ -122,8 +128,11 @@ type Chart struct {
 	Groups  []string      `json:"groups,omitempty"`
 }
 
-// File returns the chart's file name, <name>-<version>.tgz.
-func (c Chart) File() string { return c.Name + "-" + c.Version + ".tgz" }
+// File returns the chart's file name.
+func (c Chart) File() string { return ChartFile(c.Name, c.Version) }
+
+// ChartFile returns the file name of a chart, <name>-<version>.tgz.
+func ChartFile(name, version string) string { return name + "-" + version + ".tgz" }
 
 // An Absent says that an artifact does not exist for an arch, and why.
 type Absent struct {
@@ -161,12 +170,12 @@ const (
 	KindChart Kind = "chart"
 )
 
-// An Artifact is what all kinds have in common: one line of a report. For an
-// image, Platforms is its platforms and Arch is empty.
+// An Artifact is what all kinds have in common: one line of a report. The rest of it
+// is in the table, where Index points.
 type Artifact struct {
 	Kind   Kind
 	Name   string // reference, path of the RPM or file, or name-version of the chart
-	Arch   string // x86_64, aarch64 or empty
+	Arch   string // x86_64, aarch64; empty for images, which have platforms, charts, and files for every arch
 	Digest digest.Digest
 	Groups []string
 	Index  int // in the table's list of its kind

@@ -103,7 +103,7 @@ func (b *Bundle) readChild(ctx context.Context, img Image, d ocispec.Descriptor,
 	case m.Node.Config == nil:
 		return nil, fmt.Errorf("manifest %s is an index itself", d.Digest)
 	case d.Size != m.Desc.Size || d.MediaType != m.Desc.MediaType:
-		return nil, fmt.Errorf("the index %s says %s has %d bytes of %s, the table says %d of %s", img.Digest, d.Digest, d.Size, d.MediaType, m.Desc.Size, m.Desc.MediaType)
+		return nil, fmt.Errorf("the index %s says %s has %d bytes of %q, the table says %d of %q", img.Digest, d.Digest, d.Size, d.MediaType, m.Desc.Size, m.Desc.MediaType)
 	case PlatformOf(d.Platform) != m.Platform:
 		return nil, fmt.Errorf("the index %s says that %s is for %q, the table says %s", img.Digest, d.Digest, PlatformOf(d.Platform), m.Platform)
 	}
@@ -138,7 +138,7 @@ func (b *Bundle) checkManifest(ctx context.Context, m *ImageManifest, read ReadF
 		return fmt.Errorf("config %s: %w", m.Node.Config.Digest, err)
 	}
 	if got != "" && got != m.Platform {
-		return fmt.Errorf("manifest %s is listed for %s, its config %s is for %s", m.Desc.Digest, m.Platform, m.Node.Config.Digest, got)
+		return fmt.Errorf("manifest %s is listed for %s, its config %s is for %q", m.Desc.Digest, m.Platform, m.Node.Config.Digest, got)
 	}
 	return nil
 }

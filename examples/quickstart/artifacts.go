@@ -12,8 +12,6 @@ import (
 	"os"
 	"strings"
 
-	"airbundle/internal/lockfile"
-
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -21,9 +19,10 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-)
 
-var platforms = []struct{ arch, goArch string }{{"x86_64", "amd64"}, {"aarch64", "arm64"}}
+	"airbundle/internal/lockfile"
+	"airbundle/manifest"
+)
 
 const request = `apiVersion: airbundle/v1
 kind: Request
@@ -40,8 +39,9 @@ files:
 // artifacts makes what the demo carries, all of it from the static seeder programs.
 func (d *demo) artifacts() error {
 	var manifests []ocispec.Descriptor
-	for _, p := range platforms {
-		program, err := os.ReadFile(d.path("seeder-" + p.goArch))
+	for _, arch := range manifest.Arches() {
+		goArch := manifest.GoArch(arch)
+		program, err := os.ReadFile(d.path("seeder-" + goArch))
 		if err != nil {
 			return err
 		}
@@ -49,15 +49,15 @@ func (d *demo) artifacts() error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(d.path("seeder-"+p.goArch+".tar.gz"), tgz, 0o600); err != nil {
+		if err := os.WriteFile(d.path("seeder-"+goArch+".tar.gz"), tgz, 0o600); err != nil {
 			return err
 		}
-		m, err := d.imageFor(p.goArch, tgz)
+		m, err := d.imageFor(goArch, tgz)
 		if err != nil {
 			return err
 		}
 		manifests = append(manifests, m)
-		fmt.Printf("   seeder-%s.tar.gz and a %s/%s image: %d bytes each\n", p.goArch, "linux", p.goArch, len(tgz))
+		fmt.Printf("   seeder-%s.tar.gz and a %s/%s image: %d bytes each\n", goArch, "linux", goArch, len(tgz))
 	}
 	if err := d.layout(manifests); err != nil {
 		return err
@@ -169,12 +169,12 @@ func (d *demo) addRPMs() error {
 		return err
 	}
 	lock.Keys = append(lock.Keys, lockfile.Key{ID: id, Armor: armored})
-	for _, p := range platforms {
-		raw, err := d.rpmFor(p.arch, p.goArch, key)
+	for _, arch := range manifest.Arches() {
+		raw, err := d.rpmFor(arch, manifest.GoArch(arch), key)
 		if err != nil {
 			return err
 		}
-		r := lockfile.RPM{Name: "seeder", EVR: "1.0-1", Arch: p.arch, BaseArch: p.arch, Repo: "demo/" + p.arch,
+		r := lockfile.RPM{Name: "seeder", EVR: "1.0-1", Arch: arch, BaseArch: arch, Repo: "demo/" + arch,
 			Size: int64(len(raw)), Digest: digest.FromBytes(raw), Signer: id}
 		r.URLs = []string{"file:" + r.File()}
 		if err := os.WriteFile(d.path(r.File()), raw, 0o600); err != nil {

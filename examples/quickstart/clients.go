@@ -8,13 +8,13 @@ import (
 	"os"
 	"strings"
 
-	"airbundle/internal/lockfile"
-	"airbundle/internal/rpm/repodata"
-
 	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content/memory"
 	"oras.land/oras-go/v2/registry/remote"
+
+	"airbundle/internal/lockfile"
+	"airbundle/internal/rpm/repodata"
 )
 
 // clients takes everything back from the server and compares it with the lock.

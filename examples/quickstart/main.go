@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"airbundle/manifest"
 )
 
 func main() {
@@ -83,9 +85,10 @@ func (d *demo) programs() error {
 	if err := d.command([]string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-o", d.path("bin")+"/", "./cmd/bundler", "./cmd/seeder"); err != nil {
 		return err
 	}
-	for _, p := range platforms {
-		env := []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + p.goArch}
-		if err := d.command(env, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", d.path("seeder-"+p.goArch), "./cmd/seeder"); err != nil {
+	for _, arch := range manifest.Arches() {
+		goArch := manifest.GoArch(arch)
+		env := []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + goArch}
+		if err := d.command(env, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", d.path("seeder-"+goArch), "./cmd/seeder"); err != nil {
 			return err
 		}
 	}

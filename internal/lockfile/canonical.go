@@ -1,6 +1,11 @@
 package lockfile
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+
+	"airbundle/manifest"
+)
 
 // canonical gives the lock in the one order in which it is written. It leaves
 // the lock itself as it is. The order of publish and urls has a meaning and
@@ -41,5 +46,19 @@ func sorted[T any](items []T, key func(T) []string) []T {
 	}
 	out := slices.Clone(items)
 	slices.SortStableFunc(out, func(a, b T) int { return slices.Compare(key(a), key(b)) })
+	return out
+}
+
+// sortArches gives arches in the order of manifest.Arches, unknown ones last.
+func sortArches(arches []string) []string {
+	known := manifest.Arches()
+	rank := func(arch string) int {
+		if i := slices.Index(known, arch); i >= 0 {
+			return i
+		}
+		return len(known)
+	}
+	out := slices.Clone(arches)
+	slices.SortStableFunc(out, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 	return out
 }

@@ -2,7 +2,6 @@ package lockfile
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -129,10 +128,12 @@ func (c *checker) among(field any, name, value string, list *[]string, listName 
 // images before it.
 func (c *checker) publishes(names *[]string, taken claims, d digest.Digest) {
 	c.each(names, "publish", checkPublish)
-	for i := range *names {
-		if name := (*names)[i]; !slices.Contains((*names)[:i], name) {
+	own := map[string]bool{}
+	for i, name := range *names {
+		if !own[name] {
 			c.claim(taken, &(*names)[i], "published name", name, d)
 		}
+		own[name] = true
 	}
 }
 
@@ -154,7 +155,7 @@ func (c *checker) absences(list []Absent, arches *[]string) map[string]int {
 		c.may(&a.Path, "path", checkPath)
 		c.may(&a.Name, "name", checkRPMName)
 		c.archOf(&a.Arch, "arch", arches)
-		c.want(&a.Why, "why", checkNote)
+		c.want(&a.Why, "why", checkWhy)
 		if kind != "" && a.Arch != "" {
 			key := absentKey(kind, name, a.Arch)
 			c.claim(taken, &a.Arch, "absent", key, "")

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/manifest"
 )
 
 // maxBlob bounds sizes, so that no sum over a lock can overflow.
@@ -141,8 +143,8 @@ func (k *lockChecker) platforms(i *Image) {
 	}
 	for _, p := range slices.Sorted(maps.Keys(i.Platforms)) {
 		field := itemKey{&i.Platforms, p}
-		arch, ok := PlatformArch(p)
-		if !ok {
+		arch := manifest.ArchOf(p)
+		if arch == "" {
 			k.errorf(field, "platform %q is not known, known are %s", show(p), knownPlatforms())
 			continue
 		}
@@ -159,7 +161,7 @@ func (k *lockChecker) platforms(i *Image) {
 		return
 	}
 	for _, arch := range k.l.Arches {
-		p := Platform(arch)
+		p := manifest.PlatformFor(arch)
 		_, carried := i.Platforms[p]
 		_, absent := k.absent[absentKey("source", i.Source, arch)]
 		if !carried && !absent && p != "" {
@@ -171,8 +173,8 @@ func (k *lockChecker) platforms(i *Image) {
 
 func knownPlatforms() string {
 	var out []string
-	for _, arch := range Arches() {
-		out = append(out, Platform(arch))
+	for _, arch := range manifest.Arches() {
+		out = append(out, manifest.PlatformFor(arch))
 	}
 	return strings.Join(out, ", ")
 }
@@ -190,7 +192,7 @@ func (k *lockChecker) rpm(r *RPM) {
 	ok = k.want(&r.Arch, "arch", checkRPMArch) && ok
 	ok = k.want(&r.Repo, "repo", checkPath) && ok
 	k.archOf(&r.BaseArch, "basearch", &k.l.Arches)
-	if _, native := GoArch(r.Arch); native && r.Arch != r.BaseArch && r.BaseArch != "" {
+	if manifest.GoArch(r.Arch) != "" && r.Arch != r.BaseArch && r.BaseArch != "" {
 		k.errorf(&r.Arch, "arch %s does not belong to basearch %s", r.Arch, show(r.BaseArch))
 	}
 	if ok {
@@ -221,7 +223,7 @@ func (k *lockChecker) signature(r *RPM) {
 	if r.Unsigned != "accepted" {
 		k.errorf(&r.Unsigned, "unsigned is %q, want accepted", show(r.Unsigned))
 	}
-	k.want(&r.Why, "why", checkNote)
+	k.want(&r.Why, "why", checkWhy)
 }
 
 func (k *lockChecker) file(f *File) {
@@ -295,8 +297,9 @@ func (k *lockChecker) derived() {
 		}
 		k.archOf(&d.Arch, "arch", &k.l.Arches)
 		if k.want(&d.From, "from", checkSource) && d.Arch != "" && !k.bad[&k.l.Images] {
-			if _, ok := platforms[d.From][Platform(d.Arch)]; !ok {
-				k.errorf(&d.From, "from names no image of this lock with platform %s", Platform(d.Arch))
+			platform := manifest.PlatformFor(d.Arch)
+			if _, ok := platforms[d.From][platform]; !ok {
+				k.errorf(&d.From, "from names no image of this lock with platform %s", platform)
 			}
 		}
 		if d.As != "docker-archive" {
@@ -307,16 +310,25 @@ func (k *lockChecker) derived() {
 }
 
 // directories finds files that are in the way of others: no directory tree can
-// hold both a and a/b.
+// hold both a and a/b. Sorted by segments, what is below a path directly follows it.
 func (k *lockChecker) directories() {
 	k.label = ""
-	for _, p := range slices.Sorted(maps.Keys(k.paths)) {
-		for i := range len(p) {
-			if above, dup := k.paths[p[:i]]; p[i] == '/' && dup {
-				k.line = k.paths[p].line
-				k.errorf(nil, "path %q is below the path %q of the file %s", show(p), show(p[:i]), above.where())
-			}
+	var keys, above []string
+	for p := range k.paths {
+		keys = append(keys, strings.ReplaceAll(p, "/", "\x00")) // which no path holds
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		for len(above) > 0 && !strings.HasPrefix(key, above[len(above)-1]+"\x00") {
+			above = above[:len(above)-1]
 		}
+		p := strings.ReplaceAll(key, "\x00", "/")
+		for _, dir := range above {
+			dir = strings.ReplaceAll(dir, "\x00", "/")
+			k.line = k.paths[p].line
+			k.errorf(nil, "path %q is below the path %q of the file %s", show(p), show(dir), k.paths[dir].where())
+		}
+		above = append(above, key)
 	}
 }
 
@@ -329,7 +341,7 @@ func (k *lockChecker) accepted() {
 		}
 		k.want(&a.Finding, "finding", checkOneLine)
 		k.want(&a.Artifact, "artifact", checkOneLine)
-		k.want(&a.Why, "why", checkNote)
+		k.want(&a.Why, "why", checkWhy)
 		k.claim(taken, &a.Finding, "finding", a.Finding+" of "+a.Artifact, "")
 	}
 }

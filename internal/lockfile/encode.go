@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"airbundle/manifest"
 )
 
 // flowWidth is how long a line with a list in [brackets] may be. A list of one
@@ -195,9 +197,9 @@ func quote(s string) string {
 			b.WriteString(`\n`)
 		case r == '\t':
 			b.WriteString(`\t`)
-		case r < 0x100 && (isControl(r) || r == 0xa0):
+		case r < 0x100 && !manifest.Shown(r), r == 0xa0:
 			fmt.Fprintf(&b, `\x%02X`, r)
-		case isControl(r) || isHidden(r):
+		case !manifest.Shown(r):
 			fmt.Fprintf(&b, `\u%04X`, r)
 		default:
 			b.WriteRune(r)
@@ -205,16 +207,4 @@ func quote(s string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
-}
-
-// isControl reports whether r is a control character or no character at all;
-// YAML has it only escaped, if at all.
-func isControl(r rune) bool {
-	return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0xfffe || r == 0xffff
-}
-
-// isHidden reports whether r is invisible or changes how its neighbours look:
-// line separators, zero-width and bidirectional characters.
-func isHidden(r rune) bool {
-	return r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0xfeff
 }

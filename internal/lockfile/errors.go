@@ -29,6 +29,12 @@ func (e *Error) Error() string {
 	}
 }
 
+// usageCode is the exit code of what a user wrote wrong, as in package report.
+const usageCode = 2
+
+// ExitCode is that of Errors.
+func (e *Error) ExitCode() int { return usageCode }
+
 // Errors are all problems of a file, sorted by line.
 type Errors struct {
 	List []*Error
@@ -49,6 +55,9 @@ func (e *Errors) Error() string {
 	}
 	return b.String()
 }
+
+// ExitCode says that what a user wrote is wrong, and nothing was tried.
+func (e *Errors) ExitCode() int { return usageCode }
 
 // Unwrap gives the single problems to errors.Is and errors.As.
 func (e *Errors) Unwrap() []error {

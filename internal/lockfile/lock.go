@@ -14,10 +14,11 @@
 package lockfile
 
 import (
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/manifest"
 )
 
 // APIVersion is the only version of the files that this package reads.
@@ -92,21 +93,14 @@ type RPM struct {
 	Line     Line          `yaml:"-"`
 }
 
-// File is the RPM's file name, <name>-<version>-<release>.<arch>.rpm. The epoch
-// is not part of it.
-func (r RPM) File() string {
-	_, vr, found := strings.Cut(r.EVR, ":")
-	if !found {
-		vr = r.EVR
-	}
-	return r.Name + "-" + vr + "." + r.Arch + ".rpm"
-}
+// File is the RPM's file name.
+func (r RPM) File() string { return manifest.RPMFile(r.Name, r.EVR, r.Arch) }
 
 // Path is where the RPM goes at the target: its repository path and file name.
 func (r RPM) Path() string { return r.Repo + "/" + r.File() }
 
-// NEVRA is the RPM's full name, <name>-[epoch:]<version>-<release>.<arch>.
-func (r RPM) NEVRA() string { return r.Name + "-" + r.EVR + "." + r.Arch }
+// NEVRA is the RPM's full name.
+func (r RPM) NEVRA() string { return manifest.NEVRA(r.Name, r.EVR, r.Arch) }
 
 // A Key is a public key that RPM signatures are checked against.
 type Key struct {
@@ -140,8 +134,8 @@ type Chart struct {
 	Line    Line          `yaml:"-"`
 }
 
-// File is the chart's file name, <name>-<version>.tgz.
-func (c Chart) File() string { return c.Name + "-" + c.Version + ".tgz" }
+// File is the chart's file name.
+func (c Chart) File() string { return manifest.ChartFile(c.Name, c.Version) }
 
 // Metadata is a slice of repository metadata that belongs to an RPM set.
 type Metadata struct {

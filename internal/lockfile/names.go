@@ -7,10 +7,11 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/manifest"
 )
 
 // maxText is how much of a bad value an error shows.
@@ -18,8 +19,6 @@ const maxText = 100
 
 var (
 	nameGrammar    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`)
-	digestGrammar  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	keyGrammar     = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64})$`)
 	rpmNameGrammar = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]*$`)
 	rpmArchGrammar = regexp.MustCompile(`^[a-z0-9_]+$`)
 	evrGrammar     = regexp.MustCompile(`^([1-9][0-9]{0,9}:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+$`)
@@ -45,8 +44,6 @@ func matches(grammar *regexp.Regexp, what string) func(string) error {
 
 var (
 	checkName    = matches(nameGrammar, "a name of letters, digits and . _ + -")
-	checkDigest  = matches(digestGrammar, "sha256: and 64 lower-case hex digits")
-	checkKeyID   = matches(keyGrammar, "a key ID or fingerprint of 16, 40 or 64 lower-case hex digits")
 	checkRPMName = matches(rpmNameGrammar, "the name of an RPM")
 	checkRPMArch = matches(rpmArchGrammar, "the arch of an RPM")
 	checkEVR     = matches(evrGrammar, "version-release, with epoch: before it only when it is not 0")
@@ -55,55 +52,46 @@ var (
 	checkVersion = matches(versionGrammar, "the version of a chart")
 )
 
-func checkArch(arch string) error {
-	if _, ok := GoArch(arch); ok {
+// The grammars of what goes into the table as it is are those of the table.
+var (
+	checkPath    = shown(manifest.CheckPath)
+	checkOneLine = shown(manifest.CheckText)
+	checkKeyID   = shown(manifest.CheckKeyID)
+	checkPublish = shown(manifest.CheckPublish)
+	checkDigest  = shown(func(s string) error { return manifest.CheckDigest(digest.Digest(s)) })
+)
+
+// shown makes a check whose error shows the value, of one whose error does not.
+func shown(check func(string) error) func(string) error {
+	return func(s string) error {
+		if err := check(s); err != nil {
+			return fmt.Errorf("%q %w", show(s), err)
+		}
 		return nil
 	}
-	if rpm, ok := Arch(arch); ok {
+}
+
+func checkArch(arch string) error {
+	if manifest.GoArch(arch) != "" {
+		return nil
+	}
+	if rpm := manifest.ArchOf("linux/" + arch); rpm != "" {
 		return fmt.Errorf("%q is what images call it, write %s", arch, rpm)
 	}
-	return fmt.Errorf("%q is not known, known are %s", show(arch), strings.Join(Arches(), ", "))
-}
-
-// checkPath takes relative slash paths that mean the same everywhere: as they
-// stand, joined to a directory, or in a URL.
-func checkPath(p string) error {
-	if strings.HasPrefix(p, "/") {
-		return fmt.Errorf("%q begins with a slash, want a relative path", show(p))
-	}
-	if strings.Contains(p, `\`) {
-		return fmt.Errorf("%q holds a backslash", show(p))
-	}
-	if err := checkOneLine(p); err != nil {
-		return err
-	}
-	for seg := range strings.SplitSeq(p, "/") {
-		switch seg {
-		case "":
-			return fmt.Errorf("%q holds an empty segment", show(p))
-		case ".", "..":
-			return fmt.Errorf("%q holds the segment %s", show(p), seg)
-		}
-	}
-	return nil
-}
-
-// checkOneLine takes text that can be shown as it is.
-func checkOneLine(s string) error {
-	if !utf8.ValidString(s) {
-		return fmt.Errorf("%q is not UTF-8", show(s))
-	}
-	for _, r := range s {
-		if isControl(r) || isHidden(r) {
-			return fmt.Errorf("%q holds the control or invisible character %U", show(s), r)
-		}
-	}
-	return nil
+	return fmt.Errorf("%q is not known, known are %s", show(arch), strings.Join(manifest.Arches(), ", "))
 }
 
 // checkNote takes text of any number of lines.
 func checkNote(s string) error {
 	return checkOneLine(strings.NewReplacer("\n", "", "\t", "", "\r", "").Replace(s))
+}
+
+// checkWhy takes a note that says something: it goes into the table on one line.
+func checkWhy(s string) error {
+	if strings.TrimSpace(s) == "" {
+		return errors.New("holds white space only")
+	}
+	return checkNote(s)
 }
 
 func checkArmor(s string) error {
@@ -221,21 +209,6 @@ func sourceDigest(source string) digest.Digest {
 		return d.Digest()
 	}
 	return ""
-}
-
-// checkPublish takes repository:tag. The host in front keeps the parser from
-// taking the first part of the repository for one.
-func checkPublish(name string) error {
-	ref, err := reference.Parse("target.invalid/" + name)
-	if err != nil {
-		return fmt.Errorf("%q is not repository:tag", show(name))
-	}
-	_, tagged := ref.(reference.Tagged)
-	_, digested := ref.(reference.Digested)
-	if !tagged || digested {
-		return fmt.Errorf("%q is not repository:tag", show(name))
-	}
-	return nil
 }
 
 func checkTime(t time.Time) error {

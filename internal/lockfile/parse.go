@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"airbundle/manifest"
 )
 
 // parse gives the root node of the only document in data, or nil after
@@ -67,7 +69,7 @@ func (d *decoder) cleanText(data []byte) bool {
 				clean = false
 				break
 			}
-			if r != '\t' && r != '\n' && r != '\r' && (isControl(r) || isHidden(r)) {
+			if r != '\t' && r != '\n' && r != '\r' && !manifest.Shown(r) {
 				d.add(number, "control or invisible character %U", r)
 				clean = false
 				break

@@ -3,6 +3,8 @@ package lockfile
 import (
 	"fmt"
 	"strings"
+
+	"airbundle/manifest"
 )
 
 // A Request is a request file: what is wanted, to be resolved to a lock. Its
@@ -105,8 +107,8 @@ func (r *Request) Encode() ([]byte, error) {
 // Expand replaces {arch} and {goarch} in s by what they stand for: x86_64 and
 // amd64, or aarch64 and arm64. Any other brace is an error.
 func Expand(s, arch string) (string, error) {
-	goArch, ok := GoArch(arch)
-	if !ok {
+	goArch := manifest.GoArch(arch)
+	if goArch == "" {
 		return "", fmt.Errorf("expand %q: arch %w", show(s), checkArch(arch))
 	}
 	out := strings.NewReplacer("{arch}", arch, "{goarch}", goArch).Replace(s)

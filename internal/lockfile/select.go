@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/manifest"
 )
 
 // Groups lists the groups that entries of the lock name, sorted.
@@ -65,7 +67,7 @@ func (l *Lock) Select(arches, groups []string) (*Lock, error) {
 	out.Charts = only(l.Charts, func(c Chart) bool { return s.member(c.Groups) })
 
 	images := carried(out.Images)
-	out.Derived = only(l.Derived, func(d Derived) bool { return images[d.From+" "+Platform(d.Arch)] })
+	out.Derived = only(l.Derived, func(d Derived) bool { return images[d.From+" "+manifest.PlatformFor(d.Arch)] })
 	repos, allRepos := repos(out.RPMs), repos(l.RPMs)
 	out.Metadata = only(l.Metadata, func(m Metadata) bool { return repos[m.Repo] || !allRepos[m.Repo] })
 	dropped := map[string]bool{} // images of other groups
@@ -84,7 +86,7 @@ func (s selection) images(images []Image) []Image {
 		}
 		platforms := map[string]digest.Digest{}
 		for p, d := range i.Platforms {
-			if arch, ok := PlatformArch(p); ok && s.arches[arch] {
+			if s.arches[manifest.ArchOf(p)] {
 				platforms[p] = d
 			}
 		}

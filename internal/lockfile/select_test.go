@@ -5,14 +5,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/manifest"
 )
 
 // names lists what a lock carries, for short comparisons.
 func names(l *Lock) []string {
 	var out []string
 	for _, i := range l.Images {
-		for _, arch := range Arches() {
-			if _, ok := i.Platforms[Platform(arch)]; ok {
+		for _, arch := range manifest.Arches() {
+			if _, ok := i.Platforms[manifest.PlatformFor(arch)]; ok {
 				out = append(out, "image "+i.Source+" "+arch)
 			}
 		}

@@ -2,15 +2,11 @@ package target
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"airbundle/manifest"
 )
-
-// namePattern is a repository name of the OCI distribution specification 1.1.
-var namePattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 
 // A Selection narrows a bundle. The zero value selects everything.
 type Selection struct {
@@ -60,12 +56,23 @@ func (m Map) Items(t *manifest.Table, s Selection) ([]Item, error) {
 }
 
 // names says whether a word of Only means the artifact: its kind, one of its groups,
-// or its name, whole or the part before the tag or in front of the path.
+// or its name: whole, its beginning (with or without the registry of an image), or the
+// last part of its path.
 func names(word string, a manifest.Artifact) bool {
-	kind := strings.TrimSuffix(word, "s")
-	return kind == string(a.Kind) || slices.Contains(a.Groups, word) || word == a.Name ||
-		strings.HasPrefix(a.Name, strings.TrimSuffix(word, "/")+"/") || strings.HasPrefix(a.Name, word+":") ||
-		strings.HasSuffix(a.Name, "/"+word)
+	if strings.TrimSuffix(word, "s") == string(a.Kind) || slices.Contains(a.Groups, word) || strings.HasSuffix(a.Name, "/"+word) {
+		return true
+	}
+	if begins(a.Name, word) {
+		return true
+	}
+	_, path, hasHost := strings.Cut(a.Name, "/")
+	return a.Kind == manifest.KindImage && hasHost && begins(path, word)
+}
+
+// begins says whether word is name, or its beginning up to a slash, a tag or a digest.
+func begins(name, word string) bool {
+	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(word, "/"))
+	return ok && (rest == "" || strings.ContainsRune("/:@", rune(rest[0])))
 }
 
 func (m Map) item(t *manifest.Table, a manifest.Artifact, arches []string) (Item, bool) {

@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strings"
 
-	"airbundle/manifest"
-
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/manifest"
 )
 
 // A Naming is the policy that turns an image's full reference into the repository
@@ -32,9 +32,9 @@ const (
 func ParseNaming(s string) (Naming, error) {
 	policy, arg, _ := strings.Cut(s, ":")
 	ok := policy == policyKeep && arg == "" && !strings.Contains(s, ":") ||
-		(policy == policyPrefix || policy == policyFlatten) && namePattern.MatchString(arg)
+		(policy == policyPrefix || policy == policyFlatten) && manifest.CheckRepository(arg) == nil
 	if !ok {
-		return Naming{}, fmt.Errorf("naming policy %q is none of keep, prefix:NAME, flatten:NAME", s)
+		return Naming{}, fmt.Errorf("naming policy %q is none of keep, prefix:NAME, flatten:NAME with a NAME in lower case, such as flatten:library", s)
 	}
 	return Naming{policy, arg}, nil
 }
@@ -129,9 +129,15 @@ func (c *Collision) Error() string {
 	return fmt.Sprintf("%s is claimed by %s: publish them under different names or use another naming policy", c.Name, strings.Join(c.Sources, " and "))
 }
 
+// ExitCode says that the content is at fault: the lock names two things alike.
+func (c *Collision) ExitCode() int { return contentCode }
+
+// contentCode is the exit code of wrong content, as in package report.
+const contentCode = 4
+
 // Collisions finds names at the target that different contents of the items claim,
 // sorted by name.
-func (m Map) Collisions(items []Item) []*Collision {
+func Collisions(items []Item) []*Collision {
 	claims := map[string]map[digest.Digest]string{}
 	claim := func(name, source string, d digest.Digest) {
 		if claims[name] == nil {

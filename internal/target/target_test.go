@@ -1,12 +1,13 @@
 package target
 
 import (
+	"strings"
 	"testing"
-
-	"airbundle/manifest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/manifest"
 )
 
 func naming(t *testing.T, s string) Naming {
@@ -38,7 +39,7 @@ func TestNaming(t *testing.T) {
 	if got := (Naming{}).Repository("h/a/b"); got != "a/b" || (Naming{}).String() != "keep" {
 		t.Errorf("the zero value is not keep: %s", got)
 	}
-	for _, bad := range []string{"", "keep:x", "keep:", "prefix", "prefix:", "prefix:UP", "flatten:a//b", "other:x", "prefix:../x"} {
+	for _, bad := range []string{"", "keep:x", "keep:", "prefix", "prefix:", "prefix:UP", "flatten:a//b", "other:x", "prefix:../x", "prefix:a:1", "flatten:" + strings.Repeat("a", 256)} {
 		if _, err := ParseNaming(bad); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
@@ -86,6 +87,8 @@ func TestItems(t *testing.T) {
 		{"a group", Selection{Only: []string{"core"}}, []string{"quay.io/a/b:1", "etcd/x.tgz"}},
 		{"a name", Selection{Only: []string{"ghcr.io/a/b:1"}}, []string{"ghcr.io/a/b:1"}},
 		{"a repository", Selection{Only: []string{"ghcr.io/a/b"}}, []string{"ghcr.io/a/b:1"}},
+		{"a repository without its registry", Selection{Only: []string{"a/b"}}, []string{"quay.io/a/b:1", "ghcr.io/a/b:1"}},
+		{"a namespace", Selection{Only: []string{"a/"}}, []string{"quay.io/a/b:1", "ghcr.io/a/b:1"}},
 		{"a directory", Selection{Only: []string{"etcd/"}}, []string{"etcd/x.tgz"}},
 		{"a file name", Selection{Only: []string{"socat-1-1.noarch.rpm"}}, []string{"os/aarch64/socat-1-1.noarch.rpm"}},
 		{"two words", Selection{Only: []string{"rpm", "k8s"}}, []string{"os/aarch64/socat-1-1.noarch.rpm", "k8s/arm"}},
@@ -104,7 +107,7 @@ func TestItems(t *testing.T) {
 			t.Errorf("%s:\n%s", c.name, diff)
 		}
 	}
-	for _, bad := range []Selection{{Only: []string{"nothing"}}, {Only: []string{"rpm", "nothing"}}, {Arches: []string{"s390x"}}} {
+	for _, bad := range []Selection{{Only: []string{"nothing"}}, {Only: []string{"rpm", "nothing"}}, {Only: []string{"etc"}}, {Arches: []string{"s390x"}}} {
 		if _, err := Default().Items(table(), bad); err == nil {
 			t.Errorf("%+v was accepted", bad)
 		}
@@ -136,18 +139,57 @@ func TestCollisions(t *testing.T) {
 		}
 		return items
 	}
-	got := m.Collisions(all())
+	got := Collisions(all())
 	if len(got) != 1 || got[0].Name != "image name a/b:1" || len(got[0].Sources) != 2 {
 		t.Errorf("keep: %v", got)
 	}
+	if got[0].ExitCode() != 4 {
+		t.Errorf("exit code %d", got[0].ExitCode())
+	}
+	const want = "image name a/b:1 is claimed by ghcr.io/a/b:1 ("
+	if msg := got[0].Error(); !strings.HasPrefix(msg, want) || !strings.Contains(msg, " and quay.io/a/b:1 (") {
+		t.Errorf("got %s", msg)
+	}
 	m.Naming = naming(t, "prefix:p")
-	if got := m.Collisions(all()); len(got) != 0 {
+	if got := Collisions(all()); len(got) != 0 {
 		t.Errorf("prefix: %v", got)
 	}
 	same := all()
 	same[1].Digest = same[0].Digest
 	same[1].Refs = same[0].Refs
-	if got := m.Collisions(same); len(got) != 0 {
+	if got := Collisions(same); len(got) != 0 {
 		t.Errorf("one content under one name twice is no collision: %v", got)
+	}
+}
+
+// Places collide only within one repository, and kinds only where they share one.
+func TestCollisionsOfPlaces(t *testing.T) {
+	file := func(repository, path, content string) Item {
+		return Item{Artifact: manifest.Artifact{Kind: manifest.KindFile, Name: path, Digest: d(content)}, Place: Place{repository, path}}
+	}
+	chart := file("raw", "a-1.tgz", "chart")
+	chart.Kind = manifest.KindChart
+	untagged := Item{Artifact: manifest.Artifact{Kind: manifest.KindImage, Name: "a@x", Digest: d("x")}, Refs: []Ref{{"a", ""}}}
+	other := untagged
+	other.Digest = d("y")
+	for _, c := range []struct {
+		name  string
+		items []Item
+		want  []string
+	}{
+		{"nothing", nil, nil},
+		{"two repositories", []Item{file("raw", "a", "1"), file("yum", "a", "2")}, nil},
+		{"one content", []Item{file("raw", "a", "1"), file("raw", "a", "1")}, nil},
+		{"two contents", []Item{file("raw", "b", "1"), file("raw", "b", "2"), file("raw", "a", "1"), file("raw", "a", "2")}, []string{"raw/a", "raw/b"}},
+		{"a file and a chart", []Item{file("raw", "a-1.tgz", "file"), chart}, []string{"raw/a-1.tgz"}},
+		{"images without a tag", []Item{untagged, other}, nil},
+	} {
+		var got []string
+		for _, one := range Collisions(c.items) {
+			got = append(got, one.Name)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s:\n%s", c.name, diff)
+		}
 	}
 }

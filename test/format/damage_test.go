@@ -4,22 +4,19 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
-	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"airbundle/internal/archive"
-	"airbundle/internal/rpmtest"
-	"airbundle/manifest"
-
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/archive"
+	"airbundle/manifest"
 )
 
 // refused checks that both readers refuse the archive, ours in Python for the reason given.
@@ -55,11 +52,11 @@ func TestReaderRefusesDamage(t *testing.T) {
 	s := newSample(t, 3)
 	good := whole(t, s)
 	slot := func(d digest.Digest) int {
-		at, _, ok := s.layout.Slot(d)
-		if !ok {
-			t.Fatalf("no slot for %s", d)
+		header := bytes.Index(good, []byte("blobs/sha256/"+d.Encoded()))
+		if header < 0 {
+			t.Fatalf("%s is not in the archive", d)
 		}
-		return int(at)
+		return header + 512
 	}
 	root, table := slot(s.bundle.Root.Digest), slot(s.bundle.TableDescriptor().Digest)
 	rpm, image := slot(s.table.RPMs[0].Digest), slot(s.table.Images[0].Digest)
@@ -214,11 +211,22 @@ func TestReaderRefusesWrongTables(t *testing.T) {
 		{`"serial":7`, `"serial":7,"color":"red"`, "canonical"},
 		{`"serial":7`, `"Serial":7`, "canonical"},
 		{`a<b>&`, `a\u003cb\u003e\u0026`, "canonical"},
-		{`\u2028`, "\u2028", "canonical"},
-		{"\x7f", `\u007f`, "canonical"},
+		{`\t`, `\u0009`, "canonical"},
+		{`\t`, `\u2028`, "is not"},
+		{`\t`, `\u001b`, "is not"},
+		{`"id":"24c6a8a7f4a80eb5"`, `"id":"24C6A8A7F4A80EB5"`, "is not"},
+		{`"expires":"2031-01-02T03:04:05Z"`, `"expires":"2031-01-02"`, "is not"},
+		{`"groups":["a<b>&\"c\"","core"]`, `"groups":["core","a<b>&\"c\""]`, "groups"},
+		{`"arch":"aarch64","why"`, `"arch":"arm64","why"`, "is not"},
+		{`"why":"none upstream"`, `"why":"none\nupstream"`, "is not"},
+		{`"why":"none upstream"`, `"why":"none\u202eupstream"`, "is not"},
+		{`"arches":["aarch64","x86_64"]`, `"arches":["aarch64","s390x","x86_64"]`, "is not"},
+		{`"basearch":"x86_64"`, `"basearch":"noarch"`, "is not"},
+		{`"signer":"24c6a8a7f4a80eb5"`, `"signer":"nobody"`, "is not"},
+		{`"publish":["whole:1",`, `"publish":["` + strings.Repeat("a", 256) + `:1",`, "is not"},
 		{"\u00e9", `\u00e9`, "canonical"},
 		{"\u00e9", "\xe9", "UnicodeDecodeError"},
-		{`"name":"demo`, `"name":"\u0001demo`, "not printable"},
+		{`"name":"demo`, "\"name\":\"\u00addemo", "not printable"},
 		{`"arches":["aarch64","x86_64"]`, `"arches":["x86_64","aarch64"]`, "arches"},
 		{`"arches":["aarch64","x86_64"]`, `"arches":[]`, "arches"},
 		{`"arches":["aarch64","x86_64"]`, `"arches":null`, "TypeError"},
@@ -339,61 +347,4 @@ func entry(member string, to any) func(*testing.T, *sample) {
 		}
 		s.table.Images[0].Digest = s.addJSON(t, ocispec.MediaTypeImageIndex, map[string]any{"schemaVersion": 2, "manifests": node.Manifests}).Digest
 	}
-}
-
-// TestHeadersOfLargeEntries lets our strict reader judge headers that the document's reader
-// makes, at both sides of the size that eleven octal digits can say.
-func TestHeadersOfLargeEntries(t *testing.T) {
-	s := &sample{data: map[digest.Digest][]byte{}, table: manifest.Table{Name: "large", Lock: digest.FromString("lock"), Arches: []string{"x86_64"}}}
-	for _, size := range []int64{1<<33 - 1, 1 << 33, 1<<34 + 12345} {
-		d := digest.FromString(fmt.Sprint(size))
-		s.table.Files = append(s.table.Files, manifest.File{Path: fmt.Sprint(size), Digest: d})
-		s.table.Blobs = append(s.table.Blobs, manifest.Blob{MediaType: manifest.MediaTypeFile, Digest: d, Size: size})
-	}
-	var err error
-	if s.bundle, err = manifest.New(s.table); err != nil {
-		t.Fatal(err)
-	}
-	s.data = s.bundle.Generated()
-	path := filepath.Join(t.TempDir(), "large.bundle.tar")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	at := int64(0)
-	put := func(name string, data []byte, size int64) {
-		if _, err := f.WriteAt(append(pythonHeader(t, name, size), data...), at); err != nil {
-			t.Fatal(err)
-		}
-		at += 512 + (size+511)/512*512
-	}
-	for _, m := range s.members()[:2] {
-		put(m.name, m.data, int64(len(m.data)))
-	}
-	for _, d := range s.bundle.Blobs() {
-		put("blobs/sha256/"+d.Digest.Encoded(), s.data[d.Digest], d.Size)
-	}
-	if err := f.Truncate(at + 1024); err != nil {
-		t.Fatalf("a sparse file of %d bytes: %v", at, err)
-	}
-	a, err := archive.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.Close()
-}
-
-func pythonHeader(t *testing.T, name string, size int64) []byte {
-	t.Helper()
-	script := fmt.Sprintf("import read; print(read.header(%q, %d).hex())", name, size)
-	out, err := exec.CommandContext(t.Context(), rpmtest.Tool(t, "python3"), "-B", "-c", script).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := hex.DecodeString(strings.TrimSpace(string(out)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
 }

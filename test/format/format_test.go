@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/bundletest"
 	"airbundle/internal/lockfile"
@@ -18,9 +21,6 @@ import (
 	"airbundle/internal/rpmtest"
 	"airbundle/internal/verify"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A sample is a bundle with the content of all its blobs.
@@ -80,7 +80,7 @@ func newSample(t testing.TB, files int) *sample {
 	s := &sample{data: map[digest.Digest][]byte{}, table: manifest.Table{
 		Name: "demo \u00e9\u2014\U0001f4e6", Serial: 7, Expires: "2031-01-02T03:04:05Z", Lock: digest.FromString("lock"),
 		Arches: []string{"x86_64", "aarch64"}, Groups: []string{"core", "a<b>&\"c\""},
-		Keys:   []manifest.Key{{ID: "24c6a8a7f4a80eb5", Armor: "-----BEGIN\n\ttab\u2028\x7f\x01\\-----\n"}},
+		Keys:   []manifest.Key{{ID: "24c6a8a7f4a80eb5", Armor: "-----BEGIN\n\ttab\\-----\r\n"}},
 		Absent: []manifest.Absent{{Name: "quay.io/x/y:1", Arch: "aarch64", Why: "none upstream"}},
 	}}
 	shared := bytes.Repeat([]byte("shared layer "), 1000)

@@ -10,19 +10,21 @@ MANIFESTS, INDEXES = (MANIFEST, DOCKER + "v2+json"), (INDEX, DOCKER + "list.v2+j
 REF, TITLE = "org.opencontainers.image.ref.name", "org.opencontainers.image.title"
 SMALL, LARGE = 4 << 20, 64 << 20  # bounds of image JSON; of root, table and index.json
 WORD = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-PUBLISH = rf"{WORD}(/{WORD})*:[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}"
-TEXT, LINE, PART = r"(?s:.*)", r"[^\x00-\x1f\x7f-\x9f]*", r"[^/\x00-\x1f\x7f-\x9f]*"
-NUMBER, DIGEST = "a number", "sha256:[0-9a-f]{64}"
+PUBLISH = rf"(?=[^:]{{1,255}}:){WORD}(/{WORD})*:[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}"
+LINE, PART, LINES = (rf"[^{c}\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff]*" for c in (
+    r"\x00-\x1f", r"/\x00-\x1f", r"\x00-\x08\x0b\x0c\x0e-\x1f"))  # text; without a slash; with line breaks and tabs
+TEXT, NUMBER, DIGEST, KEY, ARCH = LINE[:-1] + "+", "a number", "sha256:[0-9a-f]{64}", "[0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64}", "x86_64|aarch64"
+TIME = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z"
 EMPTY = {"mediaType": OCI + "empty.v1+json", "digest": "sha256:" + hashlib.sha256(b"{}").hexdigest(), "size": 2}
 SHAPE = {  # the table: members in order; optional ones have a question mark
-    "name": TEXT, "serial?": NUMBER, "expires?": TEXT, "lock": DIGEST, "arches": [TEXT], "groups?": [TEXT],
+    "name": TEXT, "serial?": NUMBER, "expires?": TIME, "lock": DIGEST, "arches": [ARCH], "groups?": [TEXT],
     "images?": [{"name": TEXT, "digest": DIGEST, "original?": DIGEST,
                  "platforms": [{"platform": TEXT, "digest": DIGEST}], "publish?": [PUBLISH], "groups?": [TEXT]}],
-    "rpms?": [{"name": PART, "evr": PART, "arch": PART, "basearch": LINE, "repo": TEXT, "digest": DIGEST,
-               "signer?": LINE, "unsigned?": LINE, "groups?": [TEXT]}],
-    "files?": [{"path": TEXT, "digest": DIGEST, "arch?": TEXT, "groups?": [TEXT]}],
-    "charts?": [{"name": TEXT, "version": TEXT, "digest": DIGEST, "groups?": [TEXT]}],
-    "absent?": [{"name": TEXT, "arch": TEXT, "why": TEXT}], "keys?": [{"id": TEXT, "armor": TEXT}],
+    "rpms?": [{"name": PART, "evr": PART, "arch": PART, "basearch": ARCH, "repo": TEXT, "digest": DIGEST,
+               "signer?": KEY, "unsigned?": LINE, "groups?": [TEXT]}],
+    "files?": [{"path": TEXT, "digest": DIGEST, "arch?": ARCH, "groups?": [TEXT]}],
+    "charts?": [{"name": PART, "version": PART, "digest": DIGEST, "groups?": [TEXT]}],
+    "absent?": [{"name": TEXT, "arch": ARCH, "why": TEXT}], "keys?": [{"id": KEY, "armor": LINES}],
     "blobs": [{"mediaType": LINE, "digest": DIGEST, "size": NUMBER}]}
 KINDS = (  # artifacts that artifact manifests list: sort fields, path, reference, artifact type, media type of layers
     ("rpms", ("repo", "name", "evr", "arch"), lambda a: f'{a["repo"]}/{a["name"]}-{a["evr"].split(":", 1)[-1]}.{a["arch"]}.rpm',
@@ -92,8 +94,9 @@ def rising(what, entries, *fields):
 def check_table(t, blobs):
     order, names = [blob_order(b) for b in t["blobs"]], [t["name"]]
     need(order == sorted(order) and len(blobs) == len(order) and sum(b["size"] for b in t["blobs"]) < 1 << 61, "order or sizes of blobs")
-    need(t["arches"] == sorted(set(t["arches"])) != [], "arches")
-    rising("images", t.get("images", []), "name")
+    need(t["arches"] == sorted(set(t["arches"])) != [] and t.get("groups", []) == sorted(set(t.get("groups", []))), "arches or groups")
+    for what, *by in ("images", "name"), ("keys", "id"), ("absent", "name", "arch", "why"):
+        rising(what, t.get(what, []), *by)
     for m in t.get("images", []):
         rising("platforms", m["platforms"], "platform")
         need(m["platforms"] and " " not in m["name"] and all("/" in p["platform"] for p in m["platforms"]), m["name"], "platforms")
@@ -102,8 +105,8 @@ def check_table(t, blobs):
         rising(kind, t.get(kind, []), *keys)
         paths = [path(a) for a in t.get(kind, [])]
         need(not any("\\" in p or {"", ".", ".."} & set(p.split("/")) for p in paths), kind, "have a path that is not clean")
-        need(kind != "rpms" or len(set(paths)) == len(paths), "two RPMs have one path")
-        names += paths
+        need(len(set(paths)) == len(paths), "two", kind, "have one path")
+        names += paths + [g for a in [t] + t.get(kind, []) + t.get("images", []) for g in a.get("groups", [])]
     need(all(n and n.isprintable() for n in names), "a name is empty or not printable")
 
 def artifact(kind, config, layers):
@@ -165,18 +168,15 @@ def check_image(m, blobs, read):
 
 def verify(path, expected=None):
     tar = Tar(path)
-    names = [e[0] for e in tar.entries]
-    need(names[:2] == ["oci-layout", "index.json"] and tar.read(names[0], 30) == b'{"imageLayoutVersion":"1.0.0"}', "not an airbundle archive")
+    need((names := [e[0] for e in tar.entries])[:2] == ["oci-layout", "index.json"] and tar.read(names[0], 30) == b'{"imageLayoutVersion":"1.0.0"}', "not an airbundle archive")
     need(all(e[0] == "blobs/sha256/" + e[3] for e in tar.entries[2:]), "a blob has other content than its name says")
     root, digest = tar.read(names[2], LARGE), "sha256:" + tar.entries[2][3]
     need(expected in (None, digest), "the root is", digest)
     table = {"mediaType": TABLE, **rebuilt(json.loads(root.decode())["config"], {"digest": DIGEST, "size": NUMBER})}
     need(root == artifact("bundle.v1", table, [EMPTY]), "the root has another form")
-    raw = tar.read("blobs/sha256/" + table["digest"][7:], LARGE)
-    t = rebuilt(json.loads(raw.decode()), SHAPE)
+    t = rebuilt(json.loads((raw := tar.read("blobs/sha256/" + table["digest"][7:], LARGE)).decode()), SHAPE)
     need(encode(t) == raw, "the table is not in canonical form")
-    blobs = {b["digest"]: b for b in t["blobs"]}
-    check_table(t, blobs)
+    check_table(t, blobs := {b["digest"]: b for b in t["blobs"]})
     made, used = {"mediaType": MANIFEST, "digest": digest, "size": len(root)}, {EMPTY["digest"]}
     listed = [{**made, "artifactType": OURS + "bundle.v1"}] + [{**blobs[m["digest"]], "annotations": {REF: m["name"]}} for m in t.get("images", [])]
     for ref, kind, content in sets(t, blobs):

@@ -1,0 +1,216 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestNewSaysWhatIsWrong(t *testing.T) {
+	for _, c := range []struct {
+		spoil func(*Table)
+		want  string
+	}{
+		{func(t *Table) { t.Name = "a\x1b[2J" }, `name: "a\x1b[2J" is not a name`},
+		{func(t *Table) { t.Arches = []string{"x86_64", "amd64"} }, `arches: arch "amd64" is not known, known are x86_64, aarch64`},
+		{func(t *Table) { t.Arches = []string{"x86_64", "x86_64"} }, "arches: entry 2 is out of order or stands twice"},
+		{func(t *Table) { t.Groups = []string{"a\nb"} }, `the selection: group: "a\nb" is not a name`},
+		{func(t *Table) { t.Expires = "2030-12-31" }, `expires "2030-12-31": want a time such as`},
+		{func(t *Table) { t.Expires = "2030-02-31T00:00:00Z" }, "want a time such as"},
+		{func(t *Table) { t.Expires = "2030-12-31T00:00:00.5Z" }, "want a time such as"},
+		{func(t *Table) { t.Expires = "2030-12-31T00:00:00+01:00" }, "want a time such as"},
+		{func(t *Table) { t.Images[0].Name = "a\x1bb" }, `image: "a\x1bb" is not a name`},
+		{func(t *Table) { t.Images[0].Groups = []string{""} }, `image quay.io/z/z:1: group: "" is not a name`},
+		{func(t *Table) { t.Images[0].Publish = []string{strings.Repeat("a", 256) + ":1"} }, "is a repository name of 256 characters"},
+		{func(t *Table) { t.Images[0].Platforms[0].Platform = "linux/\u202eamd64" }, `platform "linux/\u202eamd64" is not os/arch`},
+		{func(t *Table) { t.RPMs[0].BaseArch = "noarch" }, `arch "noarch" is not known`},
+		{func(t *Table) { t.RPMs[0].Signer = "somebody" }, `signer: "somebody" is not a key ID`},
+		{func(t *Table) { t.RPMs[0].Unsigned = "a\rb" }, `"a\rb" holds the control or invisible character U+000D`},
+		{func(t *Table) { t.RPMs[0].Groups = []string{"\u009b"} }, `group: "\u009b" is not a name`},
+		{func(t *Table) { t.Files[0].Arch = "noarch" }, `file b/c d: arch "noarch" is not known`},
+		{func(t *Table) { t.Files[0].Groups = []string{"a\tb"} }, `file b/c d: group: "a\tb" is not a name`},
+		{func(t *Table) { t.Charts[0].Name = "a/b" }, "chart a/b-15.0.1.tgz: a slash in its name"},
+		{func(t *Table) { t.Charts[0].Version = "1/2" }, "chart prometheus-1/2.tgz: a slash in its name"},
+		{func(t *Table) {
+			t.Charts = []Chart{{Name: "a", Version: "1-2", Digest: sum("chart")}, {Name: "a-1", Version: "2", Digest: sum("chart")}}
+		}, "chart a-1-2.tgz: two of them want this path"},
+		{func(t *Table) { t.Absent = []Absent{{"a", "arm64", "w"}} }, `absent a: arch "arm64" is not known`},
+		{func(t *Table) { t.Absent = []Absent{{"a\x07", "x86_64", "w"}} }, `absent "a\a": "a\a" holds the control`},
+		{func(t *Table) { t.Absent = []Absent{{"a", "x86_64", "w\nw"}} }, `absent a: "w\nw" holds the control`},
+		{func(t *Table) { t.Absent = []Absent{{"a", "x86_64", ""}} }, "absent a: it has no name or no reason"},
+		{func(t *Table) { t.Keys[0].ID = "24C6A8A7F4A80EB5" }, `key: "24C6A8A7F4A80EB5" is not a key ID`},
+		{func(t *Table) { t.Keys[0].Armor = "a\x1b]0;b\x07" }, "key 24c6a8a7f4a80eb5: armor holds the control"},
+		{func(t *Table) { t.Blobs[0].MediaType = "a/\x1b" }, `media type "a/\x1b" holds the control`},
+		{func(t *Table) { t.Blobs[0].Digest = "sha256:\x1b" }, `blob: digest "sha256:\x1b" is not`},
+		{func(t *Table) { t.Images[0].Name = "rpms/os/x86_64" }, "index.json would have the name rpms/os/x86_64 twice"},
+	} {
+		table := sample()
+		c.spoil(&table)
+		b, err := New(table)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %s", err, c.want)
+			continue
+		}
+		if b != nil {
+			t.Errorf("%s: there is a bundle beside the error", c.want)
+		}
+		if strings.ContainsFunc(err.Error(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) }) {
+			t.Errorf("%q would reach a terminal", err)
+		}
+	}
+}
+
+// What a selection or a lock says twice is kept once, whatever came first.
+func TestNewMergesWhatIsSaidTwice(t *testing.T) {
+	table := sample()
+	table.Groups = []string{"b", "a", "b"}
+	table.Absent = []Absent{{"x", "x86_64", "two"}, {"x", "x86_64", "one"}, {"x", "x86_64", "two"}}
+	got := mustNew(t, table).Table
+	if want := []string{"a", "b"}; !slices.Equal(got.Groups, want) {
+		t.Errorf("groups %v", got.Groups)
+	}
+	if want := []Absent{{"x", "x86_64", "one"}, {"x", "x86_64", "two"}}; !slices.Equal(got.Absent, want) {
+		t.Errorf("absent %v", got.Absent)
+	}
+}
+
+func TestProblemsAreCapped(t *testing.T) {
+	table := sample()
+	for i := range 3 * maxProblems {
+		table.Files = append(table.Files, File{Path: fmt.Sprintf("missing/%d", i), Digest: sum("none")})
+	}
+	_, err := New(table)
+	if err == nil || strings.Count(err.Error(), "\n") != maxProblems-1 {
+		t.Errorf("%d lines", strings.Count(fmt.Sprint(err), "\n")+1)
+	}
+}
+
+// Every order of a table's lists gives the same root.
+func TestNewIsDeterministic(t *testing.T) {
+	want := mustNew(t, sample()).Root.Digest
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 50 {
+		s := sample()
+		shuffle(random, s.Images, s.Images[1].Platforms)
+		shuffle(random, s.RPMs, s.Files)
+		shuffle(random, s.Blobs, s.Arches)
+		if got := mustNew(t, s).Root.Digest; got != want {
+			t.Fatalf("root %s, want %s", got, want)
+		}
+	}
+}
+
+func shuffle[A, B any](random *rand.Rand, a []A, b []B) {
+	random.Shuffle(len(a), func(i, j int) { a[i], a[j] = a[j], a[i] })
+	random.Shuffle(len(b), func(i, j int) { b[i], b[j] = b[j], b[i] })
+}
+
+// The root is the identity of bundles that exist: the form never changes.
+func TestRootIsStable(t *testing.T) {
+	const want = "sha256:646c9c60887da5a96676c4367aaa43c6a6a499f2ebd1388a5be767f408db1b37"
+	if got := mustNew(t, sample()).Root.Digest; got != want {
+		t.Errorf("root %s, want %s", got, want)
+	}
+}
+
+// tokens splits JSON into its tokens, white space being none.
+func tokens(t *testing.T, raw []byte) []string {
+	t.Helper()
+	var out []string
+	d := json.NewDecoder(bytes.NewReader(raw))
+	for at := int64(0); at < int64(len(raw)); at = d.InputOffset() {
+		if _, err := d.Token(); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, string(raw[at:d.InputOffset()]))
+	}
+	return out
+}
+
+// No token can be left out, doubled, or spelt in another way without the table being
+// refused, or saying something else.
+func TestEveryTokenCounts(t *testing.T) {
+	_, raw := mustNew(t, sample()).raw()
+	parts := tokens(t, raw)
+	if strings.Join(parts, "") != string(raw) {
+		t.Fatal("tokens do not make up the table")
+	}
+	for i, token := range parts {
+		for _, with := range []string{"", token + token, token + " ", " " + token, strings.ToUpper(token), token + ".0", strings.Replace(token, "e", `\u0065`, 1), "null", "0", `""`, "[]", "{}"} {
+			if with == token {
+				continue
+			}
+			changed := []byte(strings.Join(slices.Concat(parts[:i], []string{with}, parts[i+1:]), ""))
+			b, err := Open(rootOf(changed), changed)
+			if err != nil {
+				continue
+			}
+			again, err := New(*b.Table)
+			if err != nil || again.Root.Digest != digest.FromBytes(rootOf(changed)) {
+				t.Fatalf("token %d, %s for %s: opened, but New makes another bundle: %v", i, with, token, err)
+			}
+		}
+	}
+}
+
+func TestSetsOfSeveralParts(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		want []int
+	}{{1, []int{1}}, {maxSetLayers, []int{maxSetLayers}}, {maxSetLayers + 1, []int{maxSetLayers, 1}}, {2 * maxSetLayers, []int{maxSetLayers, maxSetLayers}}} {
+		table := Table{Name: "n", Lock: sum("l"), Arches: []string{"x86_64"}, Blobs: []Blob{{MediaTypeRPM, sum("r"), 7}}}
+		for i := range c.n {
+			table.RPMs = append(table.RPMs, RPM{Name: fmt.Sprintf("p%05d", i), EVR: "1-1", Arch: "noarch", BaseArch: "x86_64", Repo: "os", Digest: sum("r")})
+		}
+		b := mustNew(t, table)
+		var ix ocispec.Index
+		if err := json.Unmarshal(b.Index(), &ix); err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for i, d := range ix.Manifests[1:] {
+			name := "rpms/os"
+			if i > 0 {
+				name = fmt.Sprintf("rpms/os+%d", i+1)
+			}
+			if d.Annotations[ocispec.AnnotationRefName] != name {
+				t.Errorf("%d RPMs: part %d is called %v", c.n, i+1, d.Annotations)
+			}
+			var m ocispec.Manifest
+			if err := json.Unmarshal(b.Generated()[d.Digest], &m); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, len(m.Layers))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%d RPMs: parts of %v, want %v", c.n, got, c.want)
+		}
+	}
+}
+
+func TestBigTablesAreMadeInTime(t *testing.T) {
+	const n = 100_000
+	table := Table{Name: "n", Lock: sum("l"), Arches: []string{"x86_64"}}
+	for i := range n {
+		d := sum(fmt.Sprint(i))
+		table.RPMs = append(table.RPMs, RPM{Name: fmt.Sprintf("p%d", i), EVR: "1-1", Arch: "x86_64", BaseArch: "x86_64", Repo: fmt.Sprintf("os/%d", i%100), Digest: d})
+		table.Blobs = append(table.Blobs, Blob{MediaTypeRPM, d, int64(i)})
+	}
+	start := time.Now()
+	b := mustNew(t, table)
+	if _, err := Open(b.raw()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("%d RPMs took %s", n, took)
+	}
+}

@@ -1,0 +1,116 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestDecodeRootRefuses(t *testing.T) {
+	root, _ := mustNew(t, sample()).raw()
+	for _, c := range []struct{ name, old, with, want string }{
+		{"other artifact", ArtifactTypeBundle, "application/x", `artifact type "application/x": not the root of an airbundle`},
+		{"other table", MediaTypeTable, "application/vnd.airbundle.table.v2+json", "a newer airbundle may have written it"},
+		{"bad digest", `"digest":"sha256:`, `"digest":"sha257:`, "is not sha256: and 64"},
+		{"no layers", `"layers":[`, `"layers":[],"x":[`, "unknown field"},
+		{"annotations", `"layers":[`, `"annotations":{"a":"b"},"layers":[`, "not in canonical form"},
+		{"white space", `{"schemaVersion"`, `{ "schemaVersion"`, "not in canonical form, first difference at byte 1"},
+		{"not JSON", `{"schemaVersion"`, `<"schemaVersion"`, "root: invalid character"},
+	} {
+		changed := bytes.Replace(root, []byte(c.old), []byte(c.with), 1)
+		if bytes.Equal(changed, root) {
+			t.Errorf("%s: the edit changes nothing", c.name)
+		}
+		if _, err := DecodeRoot(changed); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
+		}
+	}
+	if _, err := DecodeRoot([]byte(`{"schemaVersion":2}`)); !errors.Is(err, ErrNotRoot) {
+		t.Errorf("another manifest: %v", err)
+	}
+	for size, want := range map[string]string{"0": "is not between", "67108865": "is not between", "-1": "is not between"} {
+		var m ocispec.Manifest
+		if err := json.Unmarshal(root, &m); err != nil {
+			t.Fatal(err)
+		}
+		config, err := encode(m.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := bytes.LastIndexByte(config, ':')
+		changed := bytes.Replace(root, config, append(config[:i+1:i+1], size+"}"...), 1)
+		if _, err := DecodeRoot(changed); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("table of %s bytes: %v", size, err)
+		}
+	}
+}
+
+func TestTooLargeIsNotParsed(t *testing.T) {
+	if _, err := DecodeTable(make([]byte, MaxRoot+1)); err == nil || !strings.HasPrefix(err.Error(), "table: 67108865 bytes, more than") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestArtifacts(t *testing.T) {
+	got := mustNew(t, sample()).Table.Artifacts()
+	want := []Artifact{
+		{KindImage, "quay.io/a/a:1", "", sum("ix"), nil, 0},
+		{KindImage, "quay.io/z/z:1", "", sum("z"), nil, 1},
+		{KindRPM, "os/aarch64/lvm2-2.02-6.el7.aarch64.rpm", "aarch64", sum("rpm2"), nil, 0},
+		{KindRPM, "os/x86_64/socat-1.7-2.el7.x86_64.rpm", "x86_64", sum("rpm1"), nil, 1},
+		{KindFile, "a", "x86_64", sum("f1"), nil, 0},
+		{KindFile, "b/c d", "", sum("f2"), nil, 1},
+		{KindChart, "prometheus-15.0.1", "", sum("chart"), nil, 0},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The place of a blob depends on its media type and size at the bound alone.
+func TestIsJSON(t *testing.T) {
+	for _, c := range []struct {
+		mediaType string
+		size      int64
+		want      bool
+	}{
+		{ocispec.MediaTypeImageManifest, MaxImageJSON, true},
+		{ocispec.MediaTypeImageManifest, MaxImageJSON + 1, false},
+		{MediaTypeTable, MaxRoot, true},
+		{"application/x+json", 0, true},
+		{"application/json", 5, false},
+		{MediaTypeRPM, 5, false},
+	} {
+		if got := IsJSON(c.mediaType, c.size); got != c.want {
+			t.Errorf("IsJSON(%s, %d) = %v", c.mediaType, c.size, got)
+		}
+	}
+}
+
+func TestUnambiguous(t *testing.T) {
+	for _, c := range []struct{ raw, want string }{
+		{`{"config":{"config":1,"config":2}}`, ""}, // only the outermost object decides
+		{`{"a":1,"A":2}`, ""},
+		{`{"config":1,"config":1}`, `field "config" is there twice`},
+		{`{"config":1,"c\u006fnfig":1}`, `field "config" is there twice`},
+		{`{"Config":1}`, `field "Config" differs from "config" only by case`},
+		{`{"LAYERS":1}`, `field "LAYERS" differs from "layers" only by case`},
+		{`{"fſLayers":1}`, `field "fſLayers" differs from "fsLayers" only by case`}, // U+017F folds to s
+		{`[]`, "not a JSON object"},
+		{``, "not JSON: EOF"},
+		{`{"a":`, "not JSON: "},
+		{`{"a":1`, "not JSON: "},
+		{`{} {}`, "text follows the JSON object"},
+		{`{}x`, "text follows the JSON object"},
+	} {
+		err := Unambiguous([]byte(c.raw))
+		if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.raw, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// The grammars below are those of locks as well as of tables, so that what a lock may
+// say can be carried. Their errors do not repeat the value: it may be long, or hold a
+// secret, and only the caller knows how to show it.
+
+// maxRepository is how long a repository name may be. Registries and clients share the
+// bound (distribution/reference, RepositoryNameTotalLengthMax).
+const maxRepository = 255
+
+// Repository names and tags of the OCI distribution specification 1.1 ("Pulling
+// manifests").
+const (
+	repositoryPart = `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+	repositoryName = repositoryPart + `(/` + repositoryPart + `)*`
+	tagName        = `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`
+)
+
+var (
+	repositoryGrammar = regexp.MustCompile(`^` + repositoryName + `$`)
+	publishGrammar    = regexp.MustCompile(`^` + repositoryName + `:` + tagName + `$`)
+	digestGrammar     = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	keyGrammar        = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64})$`)
+)
+
+// CheckDigest says why d is not a digest of the only algorithm that is carried.
+func CheckDigest(d digest.Digest) error {
+	if !digestGrammar.MatchString(string(d)) {
+		return errors.New("is not sha256: and 64 lower-case hexadecimal digits")
+	}
+	return nil
+}
+
+// CheckKeyID says why id is neither a key ID (16 digits) nor a fingerprint (40 or 64)
+// as OpenPGP has them (RFC 9580, section 5.5.4).
+func CheckKeyID(id string) error {
+	if !keyGrammar.MatchString(id) {
+		return errors.New("is not a key ID or fingerprint of 16, 40 or 64 lower-case hexadecimal digits")
+	}
+	return nil
+}
+
+// CheckRepository says why name is not the name of a repository, without a registry.
+func CheckRepository(name string) error {
+	switch {
+	case !repositoryGrammar.MatchString(name):
+		return errors.New("is not the name of a repository")
+	case len(name) > maxRepository:
+		return fmt.Errorf("is a repository name of %d characters, more than the %d allowed", len(name), maxRepository)
+	}
+	return nil
+}
+
+// CheckPublish says why name is not repository:tag, without a registry.
+func CheckPublish(name string) error {
+	if !publishGrammar.MatchString(name) {
+		return errors.New("is not repository:tag")
+	}
+	repository, _, _ := strings.Cut(name, ":")
+	return CheckRepository(repository)
+}
+
+// CheckPath says why p is not a clean path: relative, with slashes, that means the same
+// as it stands, joined to a directory, or in a URL, and that a terminal shows as it is.
+func CheckPath(p string) error {
+	switch {
+	case p == "":
+		return errors.New("is empty")
+	case strings.HasPrefix(p, "/"):
+		return errors.New("begins with a slash, want a relative path")
+	case strings.Contains(p, `\`):
+		return errors.New("holds a backslash")
+	}
+	if err := checkPrintable(p); err != nil {
+		return err
+	}
+	for segment := range strings.SplitSeq(p, "/") {
+		switch segment {
+		case "":
+			return errors.New("holds an empty segment")
+		case ".", "..":
+			return fmt.Errorf("holds the segment %s", segment)
+		}
+	}
+	return nil
+}
+
+// CheckText says why s is not one line of text that can be shown as it is.
+func CheckText(s string) error {
+	if !utf8.ValidString(s) {
+		return errors.New("is not UTF-8")
+	}
+	for _, r := range s {
+		if !Shown(r) {
+			return fmt.Errorf("holds the control or invisible character %U", r)
+		}
+	}
+	return nil
+}
+
+// Shown reports whether r may stand in a text: it is no control character, no line
+// separator, not of zero width, and does not turn the direction of its neighbours. What
+// it says is fixed here and not taken from Unicode tables, which change.
+func Shown(r rune) bool {
+	switch {
+	case r < ' ', r >= 0x7f && r < 0xa0, r == 0xfffe, r == 0xffff: // control, or no character at all
+		return false
+	case r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2060 && r <= 0x206f, r == 0xfeff:
+		return false
+	}
+	return true
+}
+
+// checkPrintable is CheckText for names and paths, where what looks alike or like
+// nothing would mislead: no white space but the space, no private or soft characters.
+func checkPrintable(s string) error {
+	if err := CheckText(s); err != nil {
+		return err
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return fmt.Errorf("holds the character %U, which is not printable", r)
+		}
+	}
+	return nil
+}
+
+// checkArmor takes text of several lines.
+func checkArmor(s string) error {
+	return CheckText(strings.NewReplacer("\n", "", "\r", "", "\t", "").Replace(s))
+}

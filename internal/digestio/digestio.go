@@ -129,7 +129,7 @@ func (v *Reader) mismatch(got digest.Digest) error {
 // than limit before the first byte is read, and never allocates by a promised size.
 func ReadAll(r io.Reader, want ocispec.Descriptor, limit int64) ([]byte, error) {
 	if want.Size > limit {
-		return nil, fmt.Errorf("%s: %d bytes are more than the %d allowed here", want.Digest, want.Size, limit)
+		return nil, fmt.Errorf("%s: %w", want.Digest, &LimitError{Limit: limit, Size: want.Size})
 	}
 	return io.ReadAll(NewReader(r, want))
 }

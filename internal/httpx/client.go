@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 const maxRedirects = 10
@@ -26,6 +27,9 @@ func Do(c *http.Client, req *http.Request) (*http.Response, error) {
 	resp, err := c.Do(req)
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		ue.URL = Redact(ue.URL)
+		if strings.HasPrefix(ue.Err.Error(), "failed to parse Location header") {
+			ue.Err = errors.New("redirect to a malformed URL") // which net/http quotes
+		}
 	}
 	return resp, err
 }
@@ -41,7 +45,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 		return err
 	}
 	for _, hop := range append(via[1:len(via):len(via)], req) {
-		if sameOrigin(via[0].URL, hop.URL) {
+		if SameOrigin(via[0].URL, hop.URL) {
 			continue
 		}
 		for _, key := range []string{"Authorization", "Cookie", "Proxy-Authorization", "Referer"} {
@@ -53,8 +57,10 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func sameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && hostOf(a) == hostOf(b)
+// SameOrigin says whether two URLs have the same scheme, host and port. A port that
+// is not written is that of the scheme.
+func SameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && HostPort(a) == HostPort(b)
 }
 
 func refuseDowngrade(from, to *url.URL) error {

@@ -115,8 +115,8 @@ func TestSameOrigin(t *testing.T) {
 		if errA != nil || errB != nil {
 			t.Fatal(errA, errB)
 		}
-		if got := sameOrigin(a, b); got != tt.want {
-			t.Errorf("sameOrigin(%s, %s) = %v", tt.a, tt.b, got)
+		if got := SameOrigin(a, b); got != tt.want {
+			t.Errorf("SameOrigin(%s, %s) = %v", tt.a, tt.b, got)
 		}
 	}
 }
@@ -194,6 +194,13 @@ func TestDoRedacts(t *testing.T) {
 	wantUnavailable(t, err)
 	if strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "X-Signature=REDACTED") {
 		t.Errorf("got %v, want the key without its value", err)
+	}
+	resp, err := Do(NewClient(fast(t, Options{})), newRequest(t, http.MethodGet, s.leads("/%zz?sig="+canary), nil))
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	if err == nil || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "malformed") {
+		t.Errorf("got %v, want the malformed redirect without its query", err)
 	}
 }
 

@@ -28,13 +28,14 @@ type hosts struct {
 type host struct {
 	slots chan struct{}
 
-	mu    sync.Mutex
-	until time.Time
+	mu     sync.Mutex
+	until  time.Time
+	silent time.Time // since when no attempt was answered; zero: the last one was
 }
 
-// hostOf returns host:port of a URL in lower case, with the port of the scheme
+// HostPort returns host:port of a URL in lower case, with the port of the scheme
 // when it names none.
-func hostOf(u *url.URL) string {
+func HostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
@@ -43,7 +44,7 @@ func hostOf(u *url.URL) string {
 }
 
 func (hs *hosts) of(u *url.URL) *host {
-	name := hostOf(u)
+	name := HostPort(u)
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	h := hs.m[name]
@@ -70,7 +71,7 @@ func (h *host) acquire(ctx context.Context) error {
 		if d <= 0 && ctx.Err() == nil {
 			return nil
 		}
-		if err := sleep(ctx, d); err != nil {
+		if err := Sleep(ctx, d); err != nil {
 			h.release()
 			return err
 		}
@@ -88,14 +89,30 @@ func (h *host) pause(d time.Duration) {
 	}
 }
 
+// failed notes that an attempt had no answer, and tells since when that is so.
+func (h *host) failed() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.silent.IsZero() {
+		h.silent = time.Now()
+	}
+	return time.Since(h.silent)
+}
+
+func (h *host) answered() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.silent = time.Time{}
+}
+
 func (h *host) paused() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return time.Until(h.until)
 }
 
-// sleep waits for d or for the end of ctx.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d, or for the end of ctx, whose cause is then the error.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

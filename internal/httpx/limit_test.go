@@ -27,8 +27,8 @@ func TestHostOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := hostOf(u); got != tt.want {
-			t.Errorf("hostOf(%s) = %s, want %s", tt.url, got, tt.want)
+		if got := HostPort(u); got != tt.want {
+			t.Errorf("HostPort(%s) = %s, want %s", tt.url, got, tt.want)
 		}
 	}
 }

@@ -177,7 +177,7 @@ func (b *resumer) failure(err error) error {
 	if status, ok := errors.AsType[*StatusError](err); ok && status.Code < 500 {
 		return err
 	}
-	return &UnavailableError{Host: hostOf(b.req.URL), Attempts: min(b.tries, b.t.o.Attempts), Err: err}
+	return &UnavailableError{Host: HostPort(b.req.URL), Attempts: min(b.tries, b.t.o.Attempts), Err: err}
 }
 
 // A transientError is a failed reopening that may be tried again.

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -19,10 +19,14 @@ import (
 type UnavailableError struct {
 	Host     string // host:port
 	Attempts int
-	Err      error // of the last attempt
+	Down     time.Duration // how long the host has answered nobody, where that is why no more was tried
+	Err      error         // of the last attempt
 }
 
 func (e *UnavailableError) Error() string {
+	if e.Down > 0 {
+		return fmt.Sprintf("%s: has not answered for %s: %v", e.Host, e.Down.Round(time.Second), e.Err)
+	}
 	if e.Attempts == 1 {
 		return fmt.Sprintf("%s: %v", e.Host, e.Err)
 	}
@@ -32,7 +36,8 @@ func (e *UnavailableError) Error() string {
 // Unwrap returns the error of the last attempt.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
-// transientStatus are the answers that another try may change.
+// transientStatus are the answers that another try may change; see
+// StatusError.Transient.
 var transientStatus = []int{
 	http.StatusRequestTimeout,
 	http.StatusTooManyRequests,
@@ -51,6 +56,9 @@ func (t *Transport) retry(req *http.Request) (*http.Response, error) {
 	for n := 1; ; n++ {
 		resp, err := t.exchange(req)
 		why := t.transient(resp, err)
+		if t.down(req, err) {
+			return nil, counted(err, n)
+		}
 		if why == nil || n >= attempts {
 			return resp, counted(err, n)
 		}
@@ -64,6 +72,25 @@ func (t *Transport) retry(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// down notes how an attempt at a host went, and says whether the host has been silent
+// for so long that nobody tries again. Every request asks once all the same: a host that
+// answers is not down any more.
+func (t *Transport) down(req *http.Request, err error) bool {
+	ua, ok := errors.AsType[*UnavailableError](err)
+	h := t.hosts.of(req.URL)
+	if !ok || req.Context().Err() != nil {
+		if err == nil {
+			h.answered()
+		}
+		return false
+	}
+	if silent := h.failed(); silent > t.o.DownAfter {
+		ua.Down = silent
+		return true
+	}
+	return false
 }
 
 // replayable says whether a request may be sent twice. A POST, PATCH or PUT of an
@@ -86,7 +113,7 @@ func rewound(req *http.Request) (*http.Request, error) {
 	}
 	body, err := req.GetBody()
 	if err != nil {
-		return nil, fmt.Errorf("read again what is sent to %s: %w", hostOf(req.URL), err)
+		return nil, fmt.Errorf("read again what is sent to %s: %w", HostPort(req.URL), err)
 	}
 	again := req.WithContext(req.Context())
 	again.Body = body
@@ -98,37 +125,52 @@ func rewound(req *http.Request) (*http.Request, error) {
 // can be repeated.
 func (t *Transport) transient(resp *http.Response, err error) error {
 	if err != nil {
-		if ua, ok := errors.AsType[*UnavailableError](err); ok && !permanent(ua.Err) {
+		if ua, ok := errors.AsType[*UnavailableError](err); ok && !Permanent(ua.Err) {
 			return ua.Err
 		}
 		return nil
 	}
-	if !slices.Contains(transientStatus, resp.StatusCode) || lockedOut(resp) {
+	var head []byte
+	if resp.StatusCode == http.StatusTooManyRequests {
+		head = peek(resp) // that a login is blocked may stand there only
+	}
+	why := newStatusError(resp, head)
+	if !why.Transient() {
 		return nil
 	}
-	why := newStatusError(resp, nil)
 	t.hosts.of(resp.Request.URL).pause(why.RetryAfter)
+	if final, _ := resp.Request.Context().Value(finalKey{}).([]int); slices.Contains(final, resp.StatusCode) {
+		return nil
+	}
 	return why
 }
 
-// lockedOut recognises a 429 that answers wrong passwords: Nexus renews the block
-// with every further request, so a retry only makes it worse.
-func lockedOut(resp *http.Response) bool {
-	if resp.StatusCode != http.StatusTooManyRequests {
-		return false
-	}
+// peek reads the beginning of a body and puts it back.
+func peek(resp *http.Response) []byte {
 	head, _ := io.ReadAll(io.LimitReader(resp.Body, maxStatusBody)) // what can be read decides
 	resp.Body = struct {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
-	text := strings.ToLower(resp.Status + " " + string(head))
-	return strings.Contains(text, "authentication attempt")
+	return head
 }
 
-// permanent tells errors of the connection that no repetition will change.
-func permanent(err error) bool {
-	if errors.Is(err, http.ErrSchemeMismatch) {
+type finalKey struct{}
+
+// FinalStatus returns a context for requests to which an answer with one of these
+// statuses is what was asked for: the transport does not repeat them because of it.
+func FinalStatus(ctx context.Context, codes ...int) context.Context {
+	return context.WithValue(ctx, finalKey{}, codes)
+}
+
+// Permanent tells errors of the connection that no repetition will change: a name
+// that does not exist, a certificate that is not trusted, the wrong scheme, a host that
+// has been silent for long.
+func Permanent(err error) bool {
+	if ua, ok := errors.AsType[*UnavailableError](err); ok && ua.Down > 0 {
+		return true
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, ErrDowngrade) {
 		return true
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
@@ -156,12 +198,13 @@ func (t *Transport) backOff(req *http.Request, n int, why error) error {
 		"attempt", n,
 		"wait", max(d, t.hosts.of(req.URL).paused()).Round(time.Millisecond),
 		"cause", why.Error())
-	return sleep(req.Context(), d)
+	return Sleep(req.Context(), d)
 }
 
-// backoff is the default wait: 1 s, 2 s, 4 s ... 30 s, a quarter more or less so
-// that many clients do not come back at the same moment.
-func backoff(attempt int) time.Duration {
+// Backoff is the default wait after an attempt, which counts from 1: 1 s, 2 s, 4 s
+// ... 30 s, a quarter more or less so that many clients do not come back at the same
+// moment.
+func Backoff(attempt int) time.Duration {
 	d := min(time.Second<<min(attempt-1, 10), 30*time.Second)
 	return d*3/4 + rand.N(d/2)
 }

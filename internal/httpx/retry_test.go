@@ -143,10 +143,10 @@ func TestRefusedAndUnknownHosts(t *testing.T) {
 	if ua := wantUnavailable(t, err); ua.Attempts != 3 || !strings.Contains(err.Error(), addr) {
 		t.Errorf("refused: got %v, want 3 attempts and %s", err, addr)
 	}
-	if permanent(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", IsTemporary: true}}) {
+	if Permanent(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", IsTemporary: true}}) {
 		t.Error("a name server in trouble is taken for permanent")
 	}
-	if !permanent(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}) {
+	if !Permanent(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}) {
 		t.Error("a host that does not exist is tried again")
 	}
 }
@@ -310,9 +310,39 @@ func TestRetryLog(t *testing.T) {
 func TestDefaultBackoff(t *testing.T) {
 	for attempt, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 5: 16 * time.Second, 6: 30 * time.Second, 1000: 30 * time.Second} {
 		for range 20 {
-			if got := backoff(attempt); got < want*3/4 || got > want*5/4 {
-				t.Errorf("backoff(%d) = %v, want %v give or take a quarter", attempt, got, want)
+			if got := Backoff(attempt); got < want*3/4 || got > want*5/4 {
+				t.Errorf("Backoff(%d) = %v, want %v give or take a quarter", attempt, got, want)
 			}
+		}
+	}
+}
+
+// An answer that was asked for is not asked for again; all others are.
+func TestFinalStatus(t *testing.T) {
+	for _, tt := range []struct {
+		fail  []int // statuses before 200
+		want  int
+		tries int32
+	}{
+		{[]int{503, 503}, 503, 1},
+		{[]int{502, 503, 503}, 503, 2},
+		{[]int{502, 502}, 200, 3},
+	} {
+		var tries atomic.Int32
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			if n := int(tries.Add(1)); n <= len(tt.fail) {
+				w.WriteHeader(tt.fail[n-1])
+			}
+		})
+		req := newRequest(t, http.MethodGet, s.URL, nil)
+		req = req.WithContext(FinalStatus(req.Context(), http.StatusServiceUnavailable))
+		resp, err := fast(t, Options{}).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != tt.want || tries.Load() != tt.tries {
+			t.Errorf("%v: got %d after %d tries, want %d after %d", tt.fail, resp.StatusCode, tries.Load(), tt.want, tt.tries)
 		}
 	}
 }

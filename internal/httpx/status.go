@@ -39,6 +39,32 @@ func (e *StatusError) Error() string {
 	return s
 }
 
+// Transient says whether another try may have another answer.
+func (e *StatusError) Transient() bool {
+	return slices.Contains(transientStatus, e.Code) && !e.LoginBlocked()
+}
+
+// LoginBlocked recognises a 429 that answers wrong passwords: Nexus renews the block
+// with every further request, so a retry only makes it worse.
+func (e *StatusError) LoginBlocked() bool {
+	return e.Code == http.StatusTooManyRequests && e.Says("authentication attempt")
+}
+
+// Says looks for a text, in lower case, in what the server says: in the reason or in
+// the body.
+func (e *StatusError) Says(text string) bool {
+	return strings.Contains(strings.ToLower(e.Reason+"\n"+e.Body), text)
+}
+
+// StatusCode returns the status of the answer that err is about, or 0 when it is not
+// about one.
+func StatusCode(err error) int {
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		return e.Code
+	}
+	return 0
+}
+
 // CheckStatus returns nil when the status of resp is one of want (any 2xx when
 // want is empty). Otherwise it reads what the body says, closes it and returns a
 // *StatusError.
@@ -62,29 +88,6 @@ func newStatusError(resp *http.Response, body []byte) *StatusError {
 		e.Method, e.URL = resp.Request.Method, RedactURL(resp.Request.URL)
 	}
 	return e
-}
-
-// ReadBody reads a whole response body of at most limit bytes and closes it.
-func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
-	defer resp.Body.Close()
-	url := ""
-	if resp.Request != nil {
-		url = RedactURL(resp.Request.URL)
-	}
-	if resp.ContentLength > limit {
-		return nil, fmt.Errorf("read %s: %d bytes are more than the %d allowed here", url, resp.ContentLength, limit)
-	}
-	// One byte more tells a body of exactly limit bytes from a longer one.
-	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	switch {
-	case err != nil && (errors.As(err, new(*UnavailableError)) || errors.As(err, new(*StatusError))):
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", url, err)
-	case int64(len(data)) > limit:
-		return nil, fmt.Errorf("read %s: more than the %d bytes allowed here", url, limit)
-	}
-	return data, nil
 }
 
 var (

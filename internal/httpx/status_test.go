@@ -1,7 +1,6 @@
 package httpx
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -143,46 +142,45 @@ func TestStatusBodyIsCapped(t *testing.T) {
 	}
 }
 
-func TestReadBody(t *testing.T) {
-	broken := errors.New("line cut")
-	tests := []struct {
-		name   string
-		length int64
-		body   io.Reader
-		limit  int64
-		want   string
-		err    string
+func TestStatusErrorTells(t *testing.T) {
+	for _, tt := range []struct {
+		e                  StatusError
+		transient, blocked bool
 	}{
-		{"shorter", -1, strings.NewReader("abc"), 4, "abc", ""},
-		{"exact", 4, strings.NewReader("abcd"), 4, "abcd", ""},
-		{"one too long", -1, strings.NewReader("abcde"), 4, "", "more than the 4 bytes allowed"},
-		{"declared too long", 5, strings.NewReader("abcde"), 4, "", "5 bytes are more than the 4 allowed"},
-		{"endless", -1, zeros{}, 1000, "", "more than the 1000 bytes allowed"},
-		{"broken", -1, io.MultiReader(strings.NewReader("ab"), errReader{broken}), 4, "", "line cut"},
-		{"empty", 0, bytes.NewReader(nil), 4, "", ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			body := &trackedBody{Reader: tt.body}
-			req := newRequest(t, http.MethodGet, "http://host/list?token=s3cr3t", nil)
-			got, err := ReadBody(&http.Response{ContentLength: tt.length, Body: body, Request: req}, tt.limit)
-			if tt.err == "" && (err != nil || string(got) != tt.want) {
-				t.Errorf("got %q, %v; want %q", got, err, tt.want)
-			}
-			if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), "http://host/list?token=REDACTED")) {
-				t.Errorf("got %v, want %q and the redacted URL in it", err, tt.err)
-			}
-			if !body.closed || body.read > 2000 {
-				t.Errorf("closed %v after %d bytes", body.closed, body.read)
-			}
-		})
+		{StatusError{Code: 408}, true, false},
+		{StatusError{Code: 429}, true, false},
+		{StatusError{Code: 429, Reason: "Too many Authentication Attempts"}, false, true},
+		{StatusError{Code: 429, Body: "wait: too many authentication attempts"}, false, true},
+		{StatusError{Code: 503, Body: "too many authentication attempts"}, true, false},
+		{StatusError{Code: 500}, true, false},
+		{StatusError{Code: 502}, true, false},
+		{StatusError{Code: 504}, true, false},
+		{StatusError{Code: 501}, false, false},
+		{StatusError{Code: 507}, false, false},
+		{StatusError{Code: 401}, false, false},
+		{StatusError{Code: 404}, false, false},
+	} {
+		if tt.e.Transient() != tt.transient || tt.e.LoginBlocked() != tt.blocked {
+			t.Errorf("%+v: transient %v, login blocked %v", tt.e, tt.e.Transient(), tt.e.LoginBlocked())
+		}
 	}
 }
 
-func TestReadBodyKeepsTheCause(t *testing.T) {
-	body := &trackedBody{Reader: errReader{&UnavailableError{Host: "h:80", Attempts: 3, Err: io.ErrUnexpectedEOF}}}
-	_, err := ReadBody(&http.Response{ContentLength: -1, Body: body}, 10)
-	if ua := wantUnavailable(t, err); ua.Attempts != 3 {
-		t.Errorf("got %v", err)
+func TestStatusCode(t *testing.T) {
+	e := &StatusError{Code: 404}
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("404"), 0},
+		{e, 404},
+		{fmt.Errorf("look: %w", e), 404},
+		{errors.Join(errors.New("first"), e), 404},
+		{&UnavailableError{Err: io.ErrUnexpectedEOF}, 0},
+	} {
+		if got := StatusCode(tt.err); got != tt.want {
+			t.Errorf("StatusCode(%v) = %d, want %d", tt.err, got, tt.want)
+		}
 	}
 }

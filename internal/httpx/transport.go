@@ -22,11 +22,14 @@ import (
 	"time"
 )
 
+// DefaultAttempts is how often a thing is tried that may be tried again.
+const DefaultAttempts = 6
+
 const (
 	defaultPerHost      = 8
-	defaultAttempts     = 6
 	defaultStall        = 60 * time.Second
 	defaultResponseWait = 10 * time.Minute
+	defaultDownAfter    = 2 * time.Minute
 
 	expectContinueWait = 5 * time.Second
 	dialTimeout        = 30 * time.Second
@@ -56,6 +59,10 @@ type Options struct {
 	// registry may hash gigabytes before it answers. A response that its caller
 	// leaves unread for so long gives up its slot; a later Read resumes it.
 	ResponseWait time.Duration
+	// DownAfter is how long a host may answer nobody before requests to it are no longer
+	// repeated (default 2 min): many transfers that each wait and try again would
+	// otherwise add up to hours.
+	DownAfter time.Duration
 	// Backoff returns the wait before try attempt+1; the default is 1 s, 2 s,
 	// 4 s ... 30 s with jitter.
 	Backoff func(attempt int) time.Duration
@@ -72,7 +79,7 @@ func (o Options) withDefaults() Options {
 		o.PerHost = defaultPerHost
 	}
 	if o.Attempts <= 0 {
-		o.Attempts = defaultAttempts
+		o.Attempts = DefaultAttempts
 	}
 	if o.Stall <= 0 {
 		o.Stall = defaultStall
@@ -80,8 +87,11 @@ func (o Options) withDefaults() Options {
 	if o.ResponseWait <= 0 {
 		o.ResponseWait = defaultResponseWait
 	}
+	if o.DownAfter <= 0 {
+		o.DownAfter = defaultDownAfter
+	}
 	if o.Backoff == nil {
-		o.Backoff = backoff
+		o.Backoff = Backoff
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -154,7 +164,7 @@ func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 // breaks for good ends with an *UnavailableError or a *StatusError.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := checkRequest(req); err != nil {
-		closeRequest(req)
+		CloseRequest(req)
 		return nil, err
 	}
 	resp, err := t.retry(req)
@@ -181,7 +191,9 @@ func checkRequest(req *http.Request) error {
 	return nil
 }
 
-func closeRequest(req *http.Request) {
+// CloseRequest closes the body of a request that will not be sent, as a
+// http.RoundTripper must.
+func CloseRequest(req *http.Request) {
 	if req.Body != nil {
 		_ = req.Body.Close() // nothing was sent, so nothing can be lost
 	}
@@ -193,7 +205,7 @@ func closeRequest(req *http.Request) {
 func (t *Transport) exchange(req *http.Request) (*http.Response, error) {
 	h := t.hosts.of(req.URL)
 	if err := h.acquire(req.Context()); err != nil {
-		closeRequest(req)
+		CloseRequest(req)
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
@@ -272,7 +284,7 @@ func attemptError(cause error, req *http.Request, sent *sentBody, err error) err
 	}
 	if sent != nil {
 		if src := sent.source.get(); src != nil {
-			return fmt.Errorf("read what is sent to %s: %w", hostOf(req.URL), src)
+			return fmt.Errorf("read what is sent to %s: %w", HostPort(req.URL), src)
 		}
 	}
 	if errors.Is(cause, errBodyClosed) {
@@ -281,7 +293,7 @@ func attemptError(cause error, req *http.Request, sent *sentBody, err error) err
 	if stalled, ok := errors.AsType[*stallError](cause); ok {
 		err = stalled
 	}
-	return &UnavailableError{Host: hostOf(req.URL), Attempts: 1, Err: clearer(err)}
+	return &UnavailableError{Host: HostPort(req.URL), Attempts: 1, Err: clearer(err)}
 }
 
 // clearer replaces errors of net/http that would be misread.

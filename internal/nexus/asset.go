@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"airbundle/internal/httpx"
 )
 
 const maxSearch = 4 << 20
@@ -83,7 +85,7 @@ func (n *Nexus) search(ctx context.Context, repo, path, key, value string, seen 
 	var found struct{ Items []record }
 	u := n.rest(url.Values{"repository": {repo}, key: {value}}, "v1", "search", "assets")
 	if err := n.getJSON(ctx, u, maxSearch, &found); err != nil {
-		if ctx.Err() != nil || statusOf(err) == http.StatusUnauthorized {
+		if ctx.Err() != nil || httpx.StatusCode(err) == http.StatusUnauthorized {
 			return nil, err
 		}
 		n.noSearch.Store(true)

@@ -10,6 +10,7 @@ import (
 
 	"airbundle/internal/httpx"
 	"airbundle/internal/registry"
+	"airbundle/internal/report"
 )
 
 const (
@@ -39,13 +40,17 @@ func (n *Nexus) Check(ctx context.Context) (Info, error) {
 	var info Info
 	header, err := n.ask(ctx, "status")
 	if err != nil {
-		return info, fmt.Errorf("ask Nexus at %s for its status: %w", httpx.RedactURL(n.base), n.explain(err))
+		if httpx.StatusCode(err) == http.StatusNotFound {
+			err = isItNexus(err)
+		}
+		return info, fmt.Errorf("ask Nexus at %s for its status: %w", httpx.RedactURL(n.base), err)
 	}
 	info.Version, info.Edition = serverHeader(header)
-	switch _, err := n.ask(ctx, "status", "writable"); {
-	case statusOf(err) == http.StatusServiceUnavailable:
+	// The server is up: a 503 now is the answer, and not worth asking again.
+	switch _, err := n.ask(httpx.FinalStatus(ctx, http.StatusServiceUnavailable), "status", "writable"); {
+	case httpx.StatusCode(err) == http.StatusServiceUnavailable:
 		info.ReadOnly = true
-	case err != nil && statusOf(err) != http.StatusNotFound: // 404: older than 3.16
+	case err != nil && httpx.StatusCode(err) != http.StatusNotFound: // 404: older than 3.16
 		return info, fmt.Errorf("ask Nexus at %s whether it is writable: %w", httpx.RedactURL(n.base), err)
 	}
 	if info.Version == "" {
@@ -74,11 +79,9 @@ func (n *Nexus) ask(ctx context.Context, elem ...string) (http.Header, error) {
 	return resp.Header, resp.Body.Close()
 }
 
-func (n *Nexus) explain(err error) error {
-	if statusOf(err) == http.StatusNotFound {
-		return fmt.Errorf("%w (is it a Nexus, and is the context path complete?)", err)
-	}
-	return err
+// isItNexus makes a refusal of an answer that a Nexus would not give.
+func isItNexus(err error) error {
+	return report.WithClass(report.ClassRefused, fmt.Errorf("%w (is it a Nexus, and is the context path complete?)", err))
 }
 
 var serverPattern = regexp.MustCompile(`^Nexus/(\S+) \((\w+)\)`)
@@ -109,17 +112,16 @@ func (n *Nexus) repositories(ctx context.Context) ([]Repository, error) {
 
 // getJSON reads a REST resource with the login.
 func (n *Nexus) getJSON(ctx context.Context, u *url.URL, limit int64, v any) error {
-	resp, err := n.do(ctx, http.MethodGet, u)
+	resp, err := n.do(ctx, http.MethodGet, u) //nolint:bodyclose // ReadBody closes it
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	raw, err := httpx.ReadBody(resp, limit)
+	raw, err := registry.ReadBody(resp, limit)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
-		return fmt.Errorf("read %s: %w", httpx.RedactURL(u), err)
+		return isItNexus(fmt.Errorf("read %s: not the expected JSON: %w", httpx.RedactURL(u), err))
 	}
 	return nil
 }

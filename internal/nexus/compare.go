@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airbundle/internal/digestio"
+	"airbundle/internal/httpx"
 )
 
 // What is at a path, seen from the content that is to go there.
@@ -21,7 +22,8 @@ const (
 	different
 )
 
-type finding struct {
+// A holding is what the server holds.
+type holding struct {
 	state int
 	is    string // what different content is
 }
@@ -29,19 +31,19 @@ type finding struct {
 // compare finds out by the cheapest sound way whether the content is there: its
 // size; a SHA-256 that the server keeps; the SHA-1 that it names, against that of
 // our own bytes; and where it names none, by download.
-func (p *put) compare(ctx context.Context) (finding, error) {
+func (p *put) compare(ctx context.Context) (holding, error) {
 	if err := p.desc.Digest.Validate(); err != nil {
-		return finding{}, fmt.Errorf("descriptor %q: %w", p.desc.Digest, err)
+		return holding{}, fmt.Errorf("descriptor %q: %w", p.desc.Digest, err)
 	}
 	a, err := p.n.head(ctx, p.repo, p.path)
-	if _, nowhere := errors.AsType[*NoRepositoryError](err); !nowhere && statusOf(err) == http.StatusNotFound {
-		return finding{state: absent}, nil
+	if _, nowhere := errors.AsType[*NoRepositoryError](err); !nowhere && httpx.StatusCode(err) == http.StatusNotFound {
+		return holding{state: absent}, nil
 	}
 	if err != nil {
-		return finding{}, err
+		return holding{}, err
 	}
 	if a.Size >= 0 && a.Size != p.desc.Size {
-		return finding{different, fmt.Sprintf("%d bytes", a.Size)}, nil
+		return holding{different, fmt.Sprintf("%d bytes", a.Size)}, nil
 	}
 	if a.Checksums["sha1"] != "" {
 		return p.bySums(ctx, a)
@@ -51,50 +53,50 @@ func (p *put) compare(ctx context.Context) (finding, error) {
 
 // bySums is for servers that name the SHA-1 (3.71 and later); they keep the
 // SHA-256 too.
-func (p *put) bySums(ctx context.Context, a Asset) (finding, error) {
+func (p *put) bySums(ctx context.Context, a Asset) (holding, error) {
 	algorithm, want := p.desc.Digest.Algorithm().String(), p.desc.Digest.Encoded()
 	sums, err := p.n.search(ctx, p.repo, p.path, algorithm, want, a)
 	if err != nil {
-		return finding{}, err
+		return holding{}, err
 	}
 	if sums[algorithm] == want {
-		return finding{state: equal}, nil
+		return holding{state: equal}, nil
 	}
 	own, err := p.ownSHA1(ctx)
 	if err != nil {
-		return finding{}, err
+		return holding{}, err
 	}
 	return judge("sha1:"+own, "sha1:"+a.Checksums["sha1"]), nil
 }
 
 // byIndex is for the OrientDB generation: HEAD names no checksum, but the index
 // finds content by it.
-func (p *put) byIndex(ctx context.Context, a Asset) (finding, error) {
+func (p *put) byIndex(ctx context.Context, a Asset) (holding, error) {
 	if !p.n.noSearch.Load() && !a.Modified.IsZero() {
 		own, err := p.ownSHA1(ctx)
 		if err != nil {
-			return finding{}, err
+			return holding{}, err
 		}
 		sums, err := p.n.search(ctx, p.repo, p.path, "sha1", own, a)
 		if err != nil {
-			return finding{}, err
+			return holding{}, err
 		}
 		if sums["sha1"] == own {
-			return finding{state: equal}, nil
+			return holding{state: equal}, nil
 		}
 	}
 	got, _, err := p.download(ctx)
 	if err != nil {
-		return finding{}, fmt.Errorf("read what is there: %w", err)
+		return holding{}, fmt.Errorf("read what is there: %w", err)
 	}
 	return judge(p.desc.Digest.String(), got.String()), nil
 }
 
-func judge(want, got string) finding {
+func judge(want, got string) holding {
 	if want == got {
-		return finding{state: equal}
+		return holding{state: equal}
 	}
-	return finding{different, got}
+	return holding{different, got}
 }
 
 // ownSHA1 reads and verifies our own content.

@@ -23,6 +23,7 @@ import (
 
 	"airbundle/internal/httpx"
 	"airbundle/internal/registry"
+	"airbundle/internal/report"
 )
 
 // Options say where a Nexus is.
@@ -133,7 +134,7 @@ func (n *Nexus) failed(doing, repo, path string, err error) error {
 	if missing, ok := errors.AsType[*NoRepositoryError](err); ok {
 		return fmt.Errorf("%s %s: %w", doing, path, missing)
 	}
-	switch statusOf(err) {
+	switch httpx.StatusCode(err) {
 	case http.StatusNotFound:
 		err = &registry.NotFoundError{Err: err}
 	case http.StatusForbidden:
@@ -167,12 +168,4 @@ func (e *NoRepositoryError) Error() string {
 func (e *NoRepositoryError) Unwrap() error { return e.Err }
 
 // ExitCode is that of a refusal by the server.
-func (e *NoRepositoryError) ExitCode() int { return 7 }
-
-// statusOf returns the status that err is about, or 0.
-func statusOf(err error) int {
-	if se, ok := errors.AsType[*httpx.StatusError](err); ok {
-		return se.Code
-	}
-	return 0
-}
+func (e *NoRepositoryError) ExitCode() int { return int(report.ClassRefused) }

@@ -15,6 +15,7 @@ import (
 
 	"airbundle/internal/digestio"
 	"airbundle/internal/registry"
+	"airbundle/internal/report"
 )
 
 // An Opener opens the content to send; a retry opens it anew.
@@ -32,7 +33,7 @@ func (e *ConflictError) Error() string {
 }
 
 // ExitCode is that of a refusal by the server.
-func (e *ConflictError) ExitCode() int { return 7 }
+func (e *ConflictError) ExitCode() int { return int(report.ClassRefused) }
 
 // Put makes the content of d present at a path. Equal content that is there
 // already is left alone; other content is a *ConflictError unless overwrite. It
@@ -183,6 +184,6 @@ func (p *put) confirm(ctx context.Context, sent string) error {
 	return fmt.Errorf("the server does not hold what was sent: %w", mm)
 }
 
-func (p *put) conflict(got finding) error {
+func (p *put) conflict(got holding) error {
 	return &ConflictError{Repo: p.repo, Path: p.path, Want: p.desc.Digest, Got: got.is}
 }

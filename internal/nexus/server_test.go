@@ -18,6 +18,7 @@ import (
 	"airbundle/internal/nexus"
 	"airbundle/internal/nexustest"
 	"airbundle/internal/registry"
+	"airbundle/internal/report"
 )
 
 func TestCheck(t *testing.T) {
@@ -42,9 +43,50 @@ func TestCheck(t *testing.T) {
 			}
 		}
 		s.Freeze(true)
+		s.ClearLog()
 		if info, err = n.Check(t.Context()); err != nil || !info.ReadOnly {
 			t.Errorf("%s, frozen: %+v, %v", profile, info, err)
 		}
+		if n := s.Count("GET", "/status/writable"); n != 1 {
+			t.Errorf("%s, frozen: asked %d times whether it is writable", profile, n)
+		}
+	}
+}
+
+// Whatever answers 200 with a page, for one a portal, is no Nexus: the server refused
+// what it was asked for.
+func TestNoNexus(t *testing.T) {
+	for label, body := range map[string]string{
+		"page":       "<html>portal</html>",
+		"empty":      "",
+		"other JSON": `{"error":"login"}`,
+		"too long":   "[" + strings.Repeat(" ", 16<<20) + "]",
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+		_, err := nexus.New(options(t, srv.URL)).Check(t.Context())
+		srv.Close()
+		if report.Classify(err) != report.ClassRefused {
+			t.Errorf("%s: class %d of %v", label, report.Classify(err), err)
+		}
+		if label == "too long" {
+			matches(t, err, "/v1/repositories: .* allowed here")
+		} else {
+			matches(t, err, "is it a Nexus, and is the context path complete")
+		}
+	}
+	_, n := start(t, nexustest.Options{Faults: []nexustest.Fault{{On: nexustest.Match{Path: "/v1/status$"}, Do: nexustest.Status(404, "Not Found")}}})
+	if _, err := n.Check(t.Context()); report.Classify(err) != report.ClassRefused {
+		t.Errorf("404: class %d of %v", report.Classify(err), err)
+	}
+}
+
+// Only 503 says read-only: another broken answer is asked for again.
+func TestWritableIsAskedAgain(t *testing.T) {
+	s, n := start(t, nexustest.Options{Faults: []nexustest.Fault{{
+		On: nexustest.Match{Path: "/status/writable", Times: 2}, Do: nexustest.BadGateway()}}})
+	info, err := n.Check(t.Context())
+	if asked := s.Count("GET", "/status/writable"); err != nil || info.ReadOnly || asked != 3 {
+		t.Errorf("%+v, %v, asked %d times", info, err, asked)
 	}
 }
 
@@ -58,7 +100,7 @@ func TestCheckFails(t *testing.T) {
 		{"starting", nexustest.Fault{On: nexustest.Match{Path: "/v1/status$"}, Do: nexustest.Status(503, "")}, "for its status: .*503"},
 		{"login", nexustest.Fault{On: nexustest.Match{Path: "/v1/repositories"}, Do: nexustest.Unauthorized()}, "list the repositories .*401"},
 		{"blocked", nexustest.Fault{On: nexustest.Match{Path: "/v1/repositories"}, Do: nexustest.TooManyLogins()}, "429"},
-		{"no JSON", nexustest.Fault{On: nexustest.Match{Path: "/v1/repositories"}, Do: nexustest.StatusBody(200, "OK", "text/html", "<html>portal</html>")}, "read http.*/v1/repositories: "},
+		{"no JSON", nexustest.Fault{On: nexustest.Match{Path: "/v1/repositories"}, Do: nexustest.StatusBody(200, "OK", "text/html", "<html>portal</html>")}, "read http.*/v1/repositories: .*is it a Nexus, and is the context path complete"},
 		{"writable unknown", nexustest.Fault{On: nexustest.Match{Path: "/writable"}, Do: nexustest.Status(403, "Forbidden")}, "whether it is writable: .*403"},
 	} {
 		_, n := start(t, nexustest.Options{Faults: []nexustest.Fault{tt.fault}})
@@ -170,8 +212,9 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-// pushImage pushes an image under each of refs, where "sha256" is its digest.
-func pushImage(t *testing.T, r *registry.Registry, repo string, refs ...string) {
+// pushImage pushes an image under each of refs, where "sha256" is its digest, and
+// returns its manifest.
+func pushImage(t *testing.T, r *registry.Registry, repo string, refs ...string) []byte {
 	t.Helper()
 	if err := r.Ping(t.Context()); err != nil {
 		t.Fatal(err)
@@ -222,6 +265,7 @@ func pushImage(t *testing.T, r *registry.Registry, repo string, refs ...string) 
 	if err := errors.Join(err, rc.Close()); err != nil || !bytes.Equal(got, layer) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
+	return raw
 }
 
 func TestDockerFaults(t *testing.T) {
@@ -255,6 +299,19 @@ func TestDockerConflict(t *testing.T) {
 		if !ok || ce.Want != digest.FromBytes(raw) {
 			t.Errorf("%s: %v", profile, err)
 		}
+	}
+}
+
+// The generation on OrientDB takes a tag for a second write of the manifest: the error
+// says what to do.
+func TestDockerTagAfterDigest(t *testing.T) {
+	_, n := start(t, nexustest.Options{Profile: nexustest.Orient340})
+	r := n.Docker("docker-once")
+	raw := pushImage(t, r, "team/app", "sha256")
+	err := r.PushManifest(t.Context(), "team/app", "v1", ociManifest, raw)
+	matches(t, err, "nothing has the name v1.*set the repository's deployment policy to allow redeploy")
+	if report.Classify(err) != report.ClassRefused {
+		t.Errorf("class %d", report.Classify(err))
 	}
 }
 

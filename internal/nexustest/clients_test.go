@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"airbundle/internal/nexustest"
-
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -26,6 +24,8 @@ import (
 	"oras.land/oras-go/v2/content/memory"
 	orasremote "oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"airbundle/internal/nexustest"
 )
 
 // prefixed lets clients that know no path before /v2/ use the main port: it

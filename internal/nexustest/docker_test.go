@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"airbundle/internal/nexustest"
-
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/internal/nexustest"
 )
 
 const (

@@ -53,21 +53,12 @@ func (x *exchange) serveHelm() {
 
 // putChart stores a chart, 200; index.yaml follows later.
 func (x *exchange) putChart() {
-	ok := x.storeFile(func(c *content) error {
+	x.storeListed(http.StatusOK, func(c *content) error {
 		if _, err := readChart(c); err != nil || !strings.HasSuffix(x.path, ".tgz") {
 			return &refusal{http.StatusBadRequest, "Invalid chart: " + x.path}
 		}
 		return nil
 	})
-	if !ok {
-		return
-	}
-	x.s.mu.Lock()
-	if r := x.s.repos[x.repo]; r != nil {
-		x.s.changed(r)
-	}
-	x.s.mu.Unlock()
-	x.status(http.StatusOK)
 }
 
 // helmChart returns what the asset is a package of, nil if it is none.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"airbundle/internal/nexustest"
-
 	"go.yaml.in/yaml/v3"
+
+	"airbundle/internal/nexustest"
 )
 
 // makeChart packages a chart.

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"airbundle/internal/nexustest"
-
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/internal/nexustest"
 )
 
 // startRaw starts a server with the raw repository "raw".

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"airbundle/internal/nexustest"
-
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/internal/nexustest"
 )
 
 func TestStatus(t *testing.T) {

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"airbundle/internal/nexustest"
-
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/internal/nexustest"
 )
 
 const sandbox = "Content-Security-Policy: sandbox allow-forms allow-modals allow-popups allow-presentation allow-scripts allow-top-navigation"

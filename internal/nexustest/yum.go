@@ -58,7 +58,7 @@ func (x *exchange) putYum() {
 		x.htmlError(http.StatusInternalServerError, "Metadata of the repository does not exist yet")
 		return
 	}
-	ok := x.storeFile(func(c *content) error {
+	x.storeListed(orDefault(quirks.YumPutStatus, http.StatusOK), func(c *content) error {
 		if !isRPM || !quirks.CheckRPM {
 			return nil
 		}
@@ -67,7 +67,12 @@ func (x *exchange) putYum() {
 		}
 		return nil
 	})
-	if !ok {
+}
+
+// storeListed stores a file that the repository's metadata is to list, which follows
+// later, and answers with code.
+func (x *exchange) storeListed(code int, check func(*content) error) {
+	if !x.storeFile(check) {
 		return
 	}
 	x.s.mu.Lock()
@@ -75,7 +80,7 @@ func (x *exchange) putYum() {
 		x.s.changed(r)
 	}
 	x.s.mu.Unlock()
-	x.status(orDefault(quirks.YumPutStatus, http.StatusOK))
+	x.status(code)
 }
 
 // isRepodata says whether path lies in a repodata directory.

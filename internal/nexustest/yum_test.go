@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"airbundle/internal/nexustest"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/rpmpack"
+
+	"airbundle/internal/nexustest"
 )
 
 // rpmSpec is an RPM to be made.

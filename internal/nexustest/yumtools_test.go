@@ -14,9 +14,9 @@ import (
 	"strings"
 	"testing"
 
-	"airbundle/internal/nexustest"
-
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/internal/nexustest"
 )
 
 // specs are the packages of the interop tests. Each needs the one before it.

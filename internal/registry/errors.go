@@ -13,12 +13,17 @@ import (
 	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/errdef"
 
+	"airbundle/internal/digestio"
 	"airbundle/internal/httpx"
 )
 
 // maxErrorBody bounds what is read of an error's JSON, which may name each
 // missing blob of a manifest.
 const maxErrorBody = 64 << 10
+
+// refusedCode is the exit code of what a remote refuses: that of report.ClassRefused,
+// a package of the same layer.
+const refusedCode = 7
 
 // ErrReadOnly says that the server takes no writes now, whoever asks.
 var ErrReadOnly error = readOnlyError{}
@@ -53,6 +58,9 @@ func (e *UnknownBlobError) Error() string {
 // Unwrap returns the registry's answer.
 func (e *UnknownBlobError) Unwrap() error { return e.Err }
 
+// UnknownBlobs returns the digests that the registry misses.
+func (e *UnknownBlobError) UnknownBlobs() []digest.Digest { return e.Digests }
+
 // A ConflictError says that a registry which does not allow overwriting holds
 // another manifest under the name.
 type ConflictError struct {
@@ -64,11 +72,17 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("%s:%s is %s and may not be overwritten with %s", e.Repository, e.Reference, e.Got, e.Want)
 }
 
+// ExitCode says that the remote refused.
+func (e *ConflictError) ExitCode() int { return refusedCode }
+
 // A refusedError is our own refusal to do what a server asks for.
 type refusedError struct{ err error }
 
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
+
+// ExitCode says that the remote was not given what it asked for.
+func (e *refusedError) ExitCode() int { return refusedCode }
 
 func refuse(format string, args ...any) error {
 	return &refusedError{fmt.Errorf(format, args...)}
@@ -107,7 +121,33 @@ func CheckStatus(resp *http.Response, want ...int) error {
 	if json.Unmarshal(raw, &body) != nil {
 		body.Errors = nil
 	}
+	if se.Code == http.StatusNotFound && se.Says("repository not found") {
+		return &refusedError{fmt.Errorf("the server has no such repository: %w", se)} // a Nexus, of one of its own
+	}
 	return classify(&answer{se, body.Errors})
+}
+
+// absent says that what was asked for is not there. A missing repository is something else:
+// there is no place where it could be.
+func absent(err error) bool {
+	return httpx.StatusCode(err) == http.StatusNotFound && !as[*refusedError](err)
+}
+
+// ReadBody reads and closes the body of an answer, which may have at most limit bytes;
+// a longer one is refused.
+func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
+	defer resp.Body.Close()
+	url := httpx.RedactURL(resp.Request.URL)
+	data, err := digestio.ReadCapped(resp.Body, resp.ContentLength, limit)
+	switch {
+	case as[*digestio.LimitError](err):
+		return nil, refuse("read %s: %w", url, err)
+	case as[*httpx.UnavailableError](err) || as[*httpx.StatusError](err):
+		return nil, err // which name the URL
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", url, err)
+	}
+	return data, nil
 }
 
 // classify marks the answers that are more than their status.
@@ -148,7 +188,7 @@ func (a *answer) digests() []digest.Digest {
 // readOnly recognises a server that is frozen: Nexus says so in the reason or in
 // the body of a 503.
 func readOnly(e *httpx.StatusError) bool {
-	return e.Code == http.StatusServiceUnavailable && says(e, "read-only")
+	return e.Code == http.StatusServiceUnavailable && e.Says("read-only")
 }
 
 // WriteOnce recognises the refusal to write something a second time. Nexus gives
@@ -156,22 +196,5 @@ func readOnly(e *httpx.StatusError) bool {
 func WriteOnce(err error) bool {
 	e, ok := errors.AsType[*httpx.StatusError](err)
 	return ok && (e.Code == http.StatusBadRequest || e.Code == http.StatusConflict) &&
-		(says(e, "cannot be updated") || says(e, "does not allow updating"))
-}
-
-// loginBlocked recognises a 429 that every further request would prolong.
-func loginBlocked(e *httpx.StatusError) bool {
-	return e.Code == http.StatusTooManyRequests && says(e, "authentication attempt")
-}
-
-func says(e *httpx.StatusError, text string) bool {
-	return strings.Contains(strings.ToLower(e.Reason+"\n"+e.Body), text)
-}
-
-// status returns the status that err is about, or 0.
-func status(err error) int {
-	if se, ok := errors.AsType[*httpx.StatusError](err); ok {
-		return se.Code
-	}
-	return 0
+		(e.Says("cannot be updated") || e.Says("does not allow updating"))
 }

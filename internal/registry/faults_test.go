@@ -159,7 +159,7 @@ func TestManifestThatMayNotBeOverwritten(t *testing.T) {
 	first := registry.New(o)
 	raw, _ := image(t, first, "a", 1)
 	another, _ := image(t, first, "a", 2)
-	matches(t, r.PushManifest(t.Context(), "a", "v1", ociManifest, raw), "does not allow updating.*404")
+	matches(t, r.PushManifest(t.Context(), "a", "v1", ociManifest, raw), "does not allow updating.*nothing has the name v1.*set the repository's deployment policy to allow redeploy")
 	if err := first.PushManifest(t.Context(), "a", "v1", ociManifest, raw); err != nil {
 		t.Fatal(err)
 	}

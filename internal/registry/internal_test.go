@@ -140,16 +140,13 @@ func TestRetryWaits(t *testing.T) {
 	var r Retry
 	for attempt, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 6: 30 * time.Second, 1000: 30 * time.Second} {
 		for range 50 {
-			if got := r.wait(attempt, 0); got < want/2 || got >= want*3/2 {
+			if got := r.wait(attempt, 0); got < want*3/4 || got > want*5/4 {
 				t.Errorf("after attempt %d: %v", attempt, got)
 			}
 		}
 	}
 	if got := r.wait(1, time.Minute); got != time.Minute {
 		t.Errorf("asked for a minute: %v", got)
-	}
-	if got := r.wait(1, time.Hour); got != maxRetryAfter {
-		t.Errorf("asked for an hour: %v", got)
 	}
 	if r.attempts() != 6 || (Retry{Attempts: 2}).attempts() != 2 {
 		t.Error("attempts")
@@ -174,7 +171,7 @@ func TestErrorsForOthers(t *testing.T) {
 		t.Error("any 503 is taken for read-only")
 	}
 	gone := &NotFoundError{&httpx.StatusError{Code: 404, Reason: "Repository not found"}}
-	if !errors.Is(gone, errdef.ErrNotFound) || errors.Is(gone, errdef.ErrAlreadyExists) || status(gone) != 404 || !strings.Contains(gone.Error(), "Repository not found") {
+	if !errors.Is(gone, errdef.ErrNotFound) || errors.Is(gone, errdef.ErrAlreadyExists) || httpx.StatusCode(gone) != 404 || !strings.Contains(gone.Error(), "Repository not found") {
 		t.Errorf("%v", gone)
 	}
 }

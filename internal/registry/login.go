@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -56,20 +55,20 @@ func NewLogin(base *url.URL, user, password string, tokenHosts ...string) *Login
 // login, are errors; any other answer is the caller's. Scopes are what a token
 // has to be good for, such as "repository:team/app:pull".
 func (l *Login) Do(c *http.Client, req *http.Request, scopes ...string) (*http.Response, error) {
-	if !sameOrigin(req.URL, l.origin) {
-		closeBody(req)
+	if !httpx.SameOrigin(req.URL, l.origin) {
+		httpx.CloseRequest(req)
 		return nil, refuse("send the login for %s to %s: refused", l.origin.Host, httpx.RedactURL(req.URL))
 	}
 	release, err := l.enter(req.Context())
 	if err != nil {
-		closeBody(req)
+		httpx.CloseRequest(req)
 		return nil, err
 	}
 	defer release()
 	key := strings.Join(scopes, " ")
 	authorized := req.Clone(req.Context())
 	if err := l.authorize(c, authorized, scopes, key); err != nil {
-		closeBody(req)
+		httpx.CloseRequest(req)
 		return nil, err
 	}
 	resp, err := send(c, authorized)
@@ -81,7 +80,7 @@ func (l *Login) Do(c *http.Client, req *http.Request, scopes ...string) (*http.R
 		return l.unauthorized(c, req, resp, scopes, key)
 	case http.StatusTooManyRequests:
 		err := CheckStatus(resp)
-		if se, ok := errors.AsType[*httpx.StatusError](err); ok && loginBlocked(se) {
+		if se, ok := errors.AsType[*httpx.StatusError](err); ok && se.LoginBlocked() {
 			l.refuse(err)
 		}
 		return nil, err
@@ -188,7 +187,7 @@ func (l *Login) authorize(c *http.Client, req *http.Request, scopes []string, ke
 func (l *Login) unauthorized(c *http.Client, req *http.Request, resp *http.Response, scopes []string, key string) (*http.Response, error) {
 	challenge, bearer := bearerChallenge(resp.Header)
 	err := CheckStatus(resp)
-	if at := resp.Request.URL; !sameOrigin(at, l.origin) {
+	if at := resp.Request.URL; !httpx.SameOrigin(at, l.origin) {
 		return nil, fmt.Errorf("%w (a redirect led there, where the login is not shown; if that is the right server, use its URL)", err)
 	}
 	if !bearer {
@@ -243,29 +242,8 @@ func send(c *http.Client, req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		_ = req.Body.Close() // nothing was sent, so nothing can be lost
-	}
-}
-
-func sameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && hostPort(a) == hostPort(b)
-}
-
-// hostPort is host:port in lower case, with the port of the scheme when none is said.
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" && u.Scheme == "http" {
-		port = "80"
-	} else if port == "" {
-		port = "443"
-	}
-	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
-}
-
 func (l *Login) knowsTokenHost(u *url.URL) bool {
 	return slices.ContainsFunc(l.tokenHosts, func(h string) bool {
-		return strings.EqualFold(h, u.Host) || strings.EqualFold(h, hostPort(u))
+		return strings.EqualFold(h, u.Host) || strings.EqualFold(h, httpx.HostPort(u))
 	})
 }

@@ -105,6 +105,11 @@ func (p *manifestPush) confirm(ctx context.Context) error {
 // compare finds out what is there that the registry refuses to overwrite.
 func (p *manifestPush) compare(ctx context.Context, refusal error) error {
 	got, _, err := p.held(ctx)
+	if absent(err) {
+		// Nexus 3.40 and its generation take a second name for a second write.
+		return refuse("%w; nothing has the name %s yet: the registry lets a manifest be written once, whatever its names; "+
+			"set the repository's deployment policy to allow redeploy", refusal, p.ref)
+	}
 	if err != nil {
 		return fmt.Errorf("%w; and read what is there: %w", refusal, err)
 	}

@@ -51,7 +51,7 @@ func (r *Registry) Resolve(ctx context.Context, repo, ref string) (ocispec.Descr
 		if d.Digest != "" && d.Size >= 0 && d.MediaType != "" && (d.Digest.String() == ref || !isDigest(ref)) {
 			return d, nil
 		}
-	case status(err) == http.StatusNotFound, !worthGet(err):
+	case absent(err), !worthGet(err):
 		return ocispec.Descriptor{}, r.failed("resolve", repo, ref, err)
 	}
 	_, d, err := r.Manifest(ctx, repo, ref, maxResolve)
@@ -82,7 +82,7 @@ func (r *Registry) manifest(ctx context.Context, repo, ref string, limit int64) 
 	if err := CheckStatus(resp, http.StatusOK); err != nil {
 		return nil, d, err
 	}
-	raw, err := httpx.ReadBody(resp, limit)
+	raw, err := ReadBody(resp, limit)
 	if err != nil {
 		return nil, d, err
 	}
@@ -124,7 +124,7 @@ func (r *Registry) stat(ctx context.Context, repo string, d digest.Digest, scope
 	if err == nil {
 		err = CheckStatus(resp, http.StatusOK)
 	}
-	if err != nil && status(err) != http.StatusNotFound && worthGet(err) {
+	if err != nil && !absent(err) && worthGet(err) {
 		// One byte tells as much as HEAD, without the download that a GET begins.
 		resp, err = r.do(ctx, http.MethodGet, u, http.Header{"Range": {"bytes=0-0"}}, scope)
 		if err == nil {
@@ -174,7 +174,7 @@ func (r *Registry) open(ctx context.Context, repo string, d ocispec.Descriptor) 
 
 // failed says what was asked of which repository; 404 becomes errdef.ErrNotFound.
 func (r *Registry) failed(doing, repo, what string, err error) error {
-	if status(err) == http.StatusNotFound {
+	if absent(err) {
 		err = &NotFoundError{err}
 	}
 	return fmt.Errorf("%s %s in %s: %w", doing, what, r.name(repo), err)
@@ -184,7 +184,7 @@ func (r *Registry) failed(doing, repo, what string, err error) error {
 // exist that break HEAD alone. A refused login is refused for both.
 func worthGet(err error) bool {
 	se, ok := errors.AsType[*httpx.StatusError](err)
-	return ok && se.Code != http.StatusUnauthorized && se.Code != http.StatusTooManyRequests
+	return ok && se.Code != http.StatusUnauthorized && se.Code != http.StatusTooManyRequests && !as[*refusedError](err)
 }
 
 // named is the digest that an answer names; a malformed one counts as none.

@@ -47,7 +47,7 @@ func (l *Login) fetch(ctx context.Context, c *http.Client, challenge map[string]
 	token, err := askToken(c, req)
 	if err != nil {
 		err = l.explain(fmt.Errorf("ask %s for a token: %w", realm.Host, err))
-		if code := status(err); shown && (code == http.StatusUnauthorized || code == http.StatusForbidden) {
+		if code := httpx.StatusCode(err); shown && (code == http.StatusUnauthorized || code == http.StatusForbidden) {
 			l.refuse(err)
 		}
 		return "", err
@@ -66,7 +66,7 @@ func askToken(c *http.Client, req *http.Request) (string, error) {
 	if err := CheckStatus(resp, http.StatusOK); err != nil {
 		return "", err
 	}
-	raw, err := httpx.ReadBody(resp, maxToken)
+	raw, err := ReadBody(resp, maxToken)
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +113,7 @@ func (l *Login) realm(raw string) (*url.URL, error) {
 // mayShow says whether a token server gets the credentials: the registry's own
 // origin, its own host name over https, or a host that was named for it.
 func (l *Login) mayShow(u *url.URL) bool {
-	if sameOrigin(u, l.origin) {
+	if httpx.SameOrigin(u, l.origin) {
 		return true
 	}
 	return u.Scheme == "https" && (strings.EqualFold(u.Hostname(), l.origin.Hostname()) || l.knowsTokenHost(u))

@@ -2,23 +2,15 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net/http"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/digestio"
 	"airbundle/internal/httpx"
-)
-
-const (
-	defaultAttempts = 6
-	maxRetryAfter   = 120 * time.Second
 )
 
 // Retry says how often the transfer of one body is begun, and how long to wait
@@ -33,15 +25,14 @@ func (r Retry) attempts() int {
 	if r.Attempts > 0 {
 		return r.Attempts
 	}
-	return defaultAttempts
+	return httpx.DefaultAttempts
 }
 
 func (r Retry) wait(attempt int, asked time.Duration) time.Duration {
 	if r.Backoff != nil {
-		return max(r.Backoff(attempt), min(asked, maxRetryAfter))
+		return max(r.Backoff(attempt), asked)
 	}
-	d := min(time.Second<<min(attempt-1, 10), 30*time.Second)
-	return max(d/2+rand.N(d), min(asked, maxRetryAfter))
+	return max(httpx.Backoff(attempt), asked)
 }
 
 // A Transfer sends content that can be opened again. A streamed request cannot be
@@ -72,7 +63,7 @@ func (t *Transfer) Run(ctx context.Context, try func(context.Context, *Body) err
 			return sent, exhausted(err, attempt)
 		}
 		if !as[*againError](err) {
-			if err := sleep(ctx, t.Retry.wait(attempt, after)); err != nil {
+			if err := httpx.Sleep(ctx, t.Retry.wait(attempt, after)); err != nil {
 				return sent, err
 			}
 		}
@@ -128,22 +119,14 @@ func retryable(err error) (time.Duration, bool) {
 	if as[*sourceError](err) || as[*refusedError](err) || as[*digestio.MismatchError](err) {
 		return 0, false
 	}
-	if errors.Is(err, ErrReadOnly) || as[*tls.CertificateVerificationError](err) ||
-		errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, httpx.ErrDowngrade) {
+	if errors.Is(err, ErrReadOnly) || httpx.Permanent(err) {
 		return 0, false
 	}
 	se, ok := errors.AsType[*httpx.StatusError](err)
 	if !ok {
 		return 0, true // of the connection
 	}
-	switch se.Code {
-	case http.StatusTooManyRequests:
-		return se.RetryAfter, !loginBlocked(se)
-	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
-		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return se.RetryAfter, true
-	}
-	return 0, false
+	return se.RetryAfter, se.Transient()
 }
 
 func as[E error](err error) bool {
@@ -155,18 +138,7 @@ func as[E error](err error) bool {
 // type, an answer of the server is kept as it is.
 func exhausted(err error, attempts int) error {
 	if ua, ok := errors.AsType[*httpx.UnavailableError](err); ok {
-		return &httpx.UnavailableError{Host: ua.Host, Attempts: attempts, Err: ua.Err}
+		return &httpx.UnavailableError{Host: ua.Host, Attempts: attempts, Down: ua.Down, Err: ua.Err}
 	}
 	return fmt.Errorf("after %d attempts: %w", attempts, err)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -46,7 +46,25 @@ func (r *Registry) PushBlob(ctx context.Context, repo string, d ocispec.Descript
 	if mounted {
 		return 0, Mounted, nil
 	}
-	return u.run(ctx, open, u.there)
+	sent, how, err = u.run(ctx, open, u.there)
+	if err == nil && u.torn {
+		err = u.mended(ctx)
+	}
+	return sent, how, err
+}
+
+// mended asks again for a blob of which the registry had a torn copy: some take an upload,
+// name its digest, and keep the file that they have.
+func (u *upload) mended(ctx context.Context) error {
+	size, _, err := u.r.stat(ctx, u.repo, u.desc.Digest, push(u.repo))
+	if err != nil {
+		return err
+	}
+	if size >= 0 && size != u.desc.Size {
+		return fmt.Errorf("the registry took the upload but keeps its damaged copy, which has to be deleted there first: %w",
+			&digestio.MismatchError{Want: u.desc, GotBytes: size})
+	}
+	return nil
 }
 
 // UploadBlob sends the blob whatever the registry says of it: for the registry
@@ -69,19 +87,21 @@ type upload struct {
 	desc    ocispec.Descriptor
 	session *url.URL // opened and not used yet
 	how     string
+	torn    bool // the registry has it under its digest, with another size
 }
 
 // there asks whether the registry has the blob: 200 under its digest, and neither
 // the digest nor the size that it names is another one.
 func (u *upload) there(ctx context.Context) (bool, error) {
 	size, named, err := u.r.stat(ctx, u.repo, u.desc.Digest, push(u.repo))
-	if status(err) == http.StatusNotFound {
+	if absent(err) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
 	if size >= 0 && size != u.desc.Size {
+		u.torn = true
 		return false, nil
 	}
 	return named == u.desc.Digest || named == "" && size >= 0, nil
@@ -124,7 +144,7 @@ func (u *upload) mount(ctx context.Context, from []string) (bool, error) {
 
 // fatal says that an upload would fail for the same reason.
 func fatal(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || status(err) == http.StatusUnauthorized ||
+	return ctx.Err() != nil || httpx.StatusCode(err) == http.StatusUnauthorized ||
 		errors.Is(err, ErrReadOnly) || as[*refusedError](err)
 }
 
@@ -271,7 +291,7 @@ func (r *Registry) location(resp *http.Response) (*url.URL, error) {
 		return nil, refuse("the registry sends the upload to %s", httpx.Redact(raw))
 	}
 	u = resp.Request.URL.ResolveReference(u)
-	if !sameOrigin(u, r.base) || u.User != nil {
+	if !httpx.SameOrigin(u, r.base) || u.User != nil {
 		return nil, refuse("the registry %s://%s sends the upload to %s: refused, another host, port or scheme",
 			r.base.Scheme, r.base.Host, httpx.RedactURL(u))
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/digestio"
 	"airbundle/internal/httpx"
@@ -346,5 +348,31 @@ func TestSessionInsteadOfSinglePost(t *testing.T) {
 	}
 	if n := reg.Count(http.MethodPost, "/uploads/"); n != 3 { // the session of the first answer is used
 		t.Errorf("%d POST requests", n)
+	}
+}
+
+// A registry that has a torn copy of a blob, takes the upload and keeps the torn copy must
+// not be believed.
+func TestTornBlobThatStays(t *testing.T) {
+	reg := registrytest.Start(t, registrytest.Options{Dir: t.TempDir()})
+	r := registry.New(registry.Options{Base: reg.URL})
+	raw := []byte("a layer that will be torn")
+	d := ocispec.Descriptor{MediaType: "application/octet-stream", Digest: digest.FromBytes(raw), Size: int64(len(raw))}
+	open := func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
+	if _, _, err := r.PushBlob(t.Context(), "team/app", d, nil, open); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{0, 7} {
+		if err := os.Truncate(reg.BlobFile(d.Digest), size); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := r.PushBlob(t.Context(), "team/app", d, nil, open)
+		stat, serr := r.StatBlob(t.Context(), "team/app", d.Digest)
+		if serr != nil {
+			t.Fatal(serr)
+		}
+		if mm, ok := errors.AsType[*digestio.MismatchError](err); stat != d.Size && (!ok || mm.GotBytes != size) {
+			t.Errorf("the registry still has %d bytes, the push says %v", stat, err)
+		}
 	}
 }

@@ -13,15 +13,10 @@
 package archive
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
 )
-
-// ErrNotBundle says that a file is a tar archive, perhaps an OCI layout, but not
-// one in the form of this package. OpenLayout may be able to read it.
-var ErrNotBundle = errors.New("not an airbundle archive")
 
 // A FormatError says where a file departs from the form it should have.
 type FormatError struct {
@@ -30,6 +25,7 @@ type FormatError struct {
 	Entry   string          // tar entry concerned; empty when it is the file as a whole
 	Digests []digest.Digest // blobs that cannot be whole because of it
 	Msg     string
+	Err     error // what the reading met, in Msg too; nil when the bytes themselves are wrong
 }
 
 func (e *FormatError) Error() string {
@@ -38,6 +34,9 @@ func (e *FormatError) Error() string {
 	}
 	return fmt.Sprintf("%s: at byte %d: entry %q: %s", e.Path, e.Offset, e.Entry, e.Msg)
 }
+
+// Unwrap returns what the reading met.
+func (e *FormatError) Unwrap() error { return e.Err }
 
 // maxEntries bounds the memory that the entries of one archive can take.
 const maxEntries = 1_000_000

@@ -33,14 +33,14 @@ func (s *scanner) bootstrap() (*manifest.Bundle, error) {
 	}
 	rootRaw, err := s.read(root, at)
 	if err != nil {
-		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "the root of the bundle cannot be read: %v", err)
+		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "the root of the bundle cannot be read: %w", err)
 	}
 	m, err := manifest.DecodeRoot(rootRaw)
 	if errors.Is(err, manifest.ErrNotRoot) || err != nil && !json.Valid(rootRaw) {
 		return nil, s.notBundle("its first blob is not the root of a bundle")
 	}
 	if err != nil {
-		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "%v", err)
+		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "%w", err)
 	}
 	tableRaw, err := s.findTable(m.Config, at+root.Size+padding(root.Size))
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *scanner) bootstrap() (*manifest.Bundle, error) {
 	}
 	b, err := manifest.Open(rootRaw, tableRaw)
 	if err != nil {
-		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "%v", err)
+		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "%w", err)
 	}
 	return b, nil
 }
@@ -68,7 +68,7 @@ func (s *scanner) unreadable(p int64, entry, what string, err error) error {
 	if errors.Is(err, io.EOF) {
 		return s.errorf(s.size, entry, "the file ends after %d bytes, before %s", s.size, what)
 	}
-	return s.errorf(p, entry, "%s cannot be read: %v", what, err)
+	return s.errorf(p, entry, "%s cannot be read: %w", what, err)
 }
 
 // read reads and verifies a document of which nothing but the descriptor is known.
@@ -174,7 +174,7 @@ func (s *scanner) findTable(table ocispec.Descriptor, p int64) ([]byte, error) {
 			if raw, err := s.read(table, p+blockSize); err == nil {
 				return raw, nil
 			} else if ok {
-				return nil, s.errorf(p+blockSize, blobPrefix+d.Digest.Encoded(), "the table of the bundle is damaged: %v", err)
+				return nil, s.errorf(p+blockSize, blobPrefix+d.Digest.Encoded(), "the table of the bundle is damaged: %w", err)
 			}
 			if p, ok = s.resync(p+blockSize, &budget); !ok {
 				break

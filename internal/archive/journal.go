@@ -61,7 +61,7 @@ func openJournal(path string) (*journal, error) {
 			return j, err
 		}
 	}
-	return nil, fmt.Errorf("lock %s: it is removed again and again by others", path)
+	return nil, &fs.PathError{Op: "lock", Path: path, Err: errors.New("it is removed again and again by others")}
 }
 
 func lockJournal(path string) (_ *journal, err error) {
@@ -102,7 +102,7 @@ func openOwn(path string, flags int, perm os.FileMode) (*os.File, error) {
 	}
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		f.Close()
-		return nil, fmt.Errorf("open %s: not a regular file", path)
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
 	}
 	return f, nil
 }

@@ -106,8 +106,8 @@ func (l *Layout) Size() int64 { return l.size }
 // Blobs returns the blobs in the order of the archive. It must not be changed.
 func (l *Layout) Blobs() []ocispec.Descriptor { return l.blobs }
 
-// Slot says where the content of a blob stands; false when the layout has no such blob.
-func (l *Layout) Slot(d digest.Digest) (offset, size int64, ok bool) {
+// slot says where the content of a blob stands; false when the layout has no such blob.
+func (l *Layout) slot(d digest.Digest) (offset, size int64, ok bool) {
 	i, ok := l.byDigest[d]
 	if !ok {
 		return 0, 0, false

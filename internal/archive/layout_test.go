@@ -40,7 +40,7 @@ func TestLayoutSlots(t *testing.T) {
 		c.Digest:                    {9 * 512, 512, true},
 		digest.FromString("nobody"): {},
 	} {
-		offset, size, ok := l.Slot(d)
+		offset, size, ok := l.slot(d)
 		if got := (slot{offset, size, ok}); got != want {
 			t.Errorf("%s: %v, want %v", d, got, want)
 		}

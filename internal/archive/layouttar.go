@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
+	"airbundle/internal/regular"
 	"airbundle/manifest"
 )
 
@@ -32,7 +33,7 @@ const maxLayoutFile = 4 << 10
 // that is neither a regular file nor a directory, that stands twice or has an unsafe
 // name is refused with a *FormatError, as is a tar that is cut, or goes on after its end.
 func OpenLayout(path string) (_ *LayoutTar, err error) {
-	f, size, err := openRegular(path)
+	f, info, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,7 @@ func OpenLayout(path string) (_ *LayoutTar, err error) {
 			f.Close()
 		}
 	}()
-	if t.files, err = readTar(path, f, size); err != nil {
+	if t.files, err = readTar(path, f, info.Size()); err != nil {
 		return nil, err
 	}
 	if t.ociLayout, err = t.readFile(ocispec.ImageLayoutFile, maxLayoutFile); err != nil {

@@ -29,7 +29,8 @@ type Archive struct {
 // Open opens an archive and checks everything but the contents of the blobs, which
 // are checked when they are read: every byte of every header, index.json, padding,
 // end and size must be what follows from the root. The error is ErrNotBundle for a
-// tar archive of another form, else a *FormatError with the first departure.
+// tar archive of another form, an *fs.PathError for what is no regular file or cannot be
+// opened, else a *FormatError with the first departure.
 func Open(path string) (*Archive, error) {
 	a, problems, err := Scan(path)
 	if err != nil {
@@ -43,9 +44,6 @@ func Open(path string) (*Archive, error) {
 
 // Bundle returns root and table.
 func (a *Archive) Bundle() *manifest.Bundle { return a.bundle }
-
-// Path returns the path that the archive was opened by.
-func (a *Archive) Path() string { return a.path }
 
 // Size returns the size of the file.
 func (a *Archive) Size() int64 { return a.size }
@@ -64,21 +62,49 @@ func (a *Archive) Offset(d digest.Digest) (int64, bool) {
 // right. A blob that the bundle does not have is errdef.ErrNotFound; one that it
 // should have and the file lacks is a *FormatError.
 func (a *Archive) Fetch(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
+	at, err := a.find(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return verified(a.f, at, d), nil
+}
+
+// Read returns the verified content of a blob that is small by its nature: root and
+// table, and of any other at most manifest.MaxImageJSON bytes. Its errors are those of
+// Fetch. It is a manifest.ReadFunc.
+func (a *Archive) Read(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
+	at, err := a.find(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	limit := int64(manifest.MaxImageJSON)
+	if d.Digest == a.bundle.Root.Digest || d.Digest == a.bundle.TableDescriptor().Digest {
+		limit = manifest.MaxRoot
+	}
+	raw, err := digestio.ReadAll(place(a.f, at, d), d, limit)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", a.path, err)
+	}
+	return raw, nil
+}
+
+// find returns where the content of a blob stands.
+func (a *Archive) find(ctx context.Context, d ocispec.Descriptor) (int64, error) {
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 	i, ok := a.layout.byDigest[d.Digest]
 	if !ok {
-		return nil, fmt.Errorf("%s: blob %s: %w", a.path, d.Digest, errdef.ErrNotFound)
+		return 0, fmt.Errorf("%s: blob %s: %w", a.path, d.Digest, errdef.ErrNotFound)
 	}
 	e := &a.layout.entries[i]
 	if e.size != d.Size {
-		return nil, fmt.Errorf("%s: blob %s: has %d bytes, not %d", a.path, d.Digest, e.size, d.Size)
+		return 0, fmt.Errorf("%s: blob %s: has %d bytes, not %d", a.path, d.Digest, e.size, d.Size)
 	}
 	if a.offsets[i] < 0 {
-		return nil, &FormatError{Path: a.path, Entry: e.name, Digests: []digest.Digest{d.Digest}, Msg: "missing"}
+		return 0, &FormatError{Path: a.path, Entry: e.name, Digests: []digest.Digest{d.Digest}, Msg: "missing"}
 	}
-	return verified(a.f, a.offsets[i], d), nil
+	return a.offsets[i], nil
 }
 
 // Exists says whether the archive has a blob of that digest and size. It does not
@@ -103,7 +129,12 @@ func (a *Archive) Close() error { return a.f.Close() }
 
 // verified returns a reader of the content at offset that checks it against d.
 func verified(f *os.File, offset int64, d ocispec.Descriptor) io.ReadCloser {
-	return io.NopCloser(digestio.NewReader(&placed{f, offset, offset + max(0, d.Size)}, d))
+	return io.NopCloser(digestio.NewReader(place(f, offset, d), d))
+}
+
+// place returns a reader of the content at offset, unverified.
+func place(f *os.File, offset int64, d ocispec.Descriptor) *placed {
+	return &placed{f, offset, offset + max(0, d.Size)}
 }
 
 // A placed reader reads part of a file and says in its errors where it was.

@@ -226,7 +226,7 @@ func TestResume(t *testing.T) {
 	s := mixed(t)
 	want := s.reference(t)
 	largest := s.file(0)
-	offset, _, _ := s.layout.Slot(largest.Digest)
+	offset, _, _ := s.layout.slot(largest.Digest)
 	for name, test := range map[string]struct {
 		harm func(t *testing.T, path string)
 		lost int64 // bytes that must not be kept; -1: all

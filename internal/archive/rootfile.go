@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"airbundle/internal/regular"
 	"airbundle/manifest"
 )
 
@@ -15,7 +16,7 @@ func OpenRoot(path string) (*manifest.Bundle, error) {
 	} else if ok {
 		b, err := manifest.OpenRootFile(raw)
 		if err != nil {
-			return nil, &FormatError{Path: path, Msg: err.Error()}
+			return nil, &FormatError{Path: path, Msg: err.Error(), Err: err}
 		}
 		return b, nil
 	}
@@ -29,7 +30,7 @@ func OpenRoot(path string) (*manifest.Bundle, error) {
 
 // rootFile returns the content of a file that begins as JSON does; no tar does that.
 func rootFile(path string) ([]byte, bool, error) {
-	f, size, err := openRegular(path)
+	f, info, err := regular.Open(path)
 	if err != nil {
 		return nil, false, err
 	}
@@ -38,6 +39,7 @@ func rootFile(path string) ([]byte, bool, error) {
 	if _, err := f.ReadAt(first[:], 0); err != nil || first[0] != '{' {
 		return nil, false, nil
 	}
+	size := info.Size()
 	if size > 2*manifest.MaxRoot {
 		return nil, false, &FormatError{Path: path, Msg: fmt.Sprintf("%d bytes are too many for a root file", size)}
 	}

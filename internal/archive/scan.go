@@ -2,15 +2,15 @@ package archive
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
+	"airbundle/internal/regular"
 	"airbundle/manifest"
 )
 
@@ -26,41 +26,17 @@ const maxProblems = 1000
 // Entries that stand at another place than they should are found and can be
 // fetched; those that are missing give an error that says so.
 func Scan(path string) (*Archive, []*FormatError, error) {
-	f, size, err := openRegular(path)
+	f, info, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &scanner{path: path, r: f, size: size}
+	s := &scanner{path: path, r: f, size: info.Size()}
 	bundle, err := s.scan()
 	if err != nil {
 		f.Close()
 		return nil, nil, err
 	}
-	return &Archive{path: path, f: f, size: size, bundle: bundle, layout: s.layout, offsets: s.offsets}, s.problems, nil
-}
-
-// openRegular opens a regular file and nothing else: opening a FIFO would hang,
-// and opening some devices does things.
-func openRegular(path string) (*os.File, int64, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	if st.IsDir() {
-		return nil, 0, &FormatError{Path: path, Msg: "is a directory, not an archive"}
-	}
-	if !st.Mode().IsRegular() {
-		return nil, 0, &FormatError{Path: path, Msg: "is not a regular file"}
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, 0, err
-	}
-	if st, err = f.Stat(); err != nil || !st.Mode().IsRegular() {
-		f.Close()
-		return nil, 0, &FormatError{Path: path, Msg: "is not a regular file"}
-	}
-	return f, st.Size(), nil
+	return &Archive{path: path, f: f, size: s.size, bundle: bundle, layout: s.layout, offsets: s.offsets}, s.problems, nil
 }
 
 // A scanner reads the structure of one archive.
@@ -82,7 +58,7 @@ func (s *scanner) scan() (*manifest.Bundle, error) {
 		return nil, err
 	}
 	if s.layout, err = NewLayout(bundle.Index(), bundle.Blobs()); err != nil {
-		return nil, s.errorf(0, "", "%v", err)
+		return nil, s.errorf(0, "", "%w", err)
 	}
 	s.offsets = make([]int64, len(s.layout.entries))
 	for i := range s.offsets {
@@ -95,7 +71,8 @@ func (s *scanner) scan() (*manifest.Bundle, error) {
 }
 
 func (s *scanner) errorf(offset int64, entry, format string, args ...any) *FormatError {
-	return &FormatError{Path: s.path, Offset: offset, Entry: entry, Msg: fmt.Sprintf(format, args...)}
+	err := fmt.Errorf(format, args...)
+	return &FormatError{Path: s.path, Offset: offset, Entry: entry, Msg: err.Error(), Err: errors.Unwrap(err)}
 }
 
 func (s *scanner) problemf(offset int64, entry, format string, args ...any) {
@@ -122,7 +99,7 @@ func (s *scanner) walk() {
 		b, zero, err := s.joint(end, pad)
 		switch {
 		case err != nil:
-			s.problemf(p, s.nameOf(next), "header cannot be read: %v", err)
+			s.problemf(p, s.nameOf(next), "header cannot be read: %w", err)
 		case !zero:
 			s.problemf(end, s.last, "its padding is not zero")
 		}
@@ -254,7 +231,7 @@ func (s *scanner) checkEnd(p int64) {
 	}
 	var tail [tailSize]byte
 	if _, err := s.r.ReadAt(tail[:], p); err != nil {
-		s.problemf(p, "", "the end of the archive cannot be read: %v", err)
+		s.problemf(p, "", "the end of the archive cannot be read: %w", err)
 	} else if !allZero(tail[:]) {
 		s.problemf(p, "", "the end of the archive is damaged")
 	}
@@ -303,7 +280,7 @@ func (s *scanner) fixedContents() {
 		}
 		got := make([]byte, e.size)
 		if _, err := s.r.ReadAt(got, at); err != nil {
-			s.problemf(at, e.name, "cannot be read: %v", err)
+			s.problemf(at, e.name, "cannot be read: %w", err)
 		} else if !bytes.Equal(got, e.content) {
 			s.problemf(at, e.name, "is not what the root of the bundle makes it")
 		}

@@ -207,7 +207,7 @@ func (w *Writer) seal() error {
 		return errors.Join(w.explain(err), w.journal.reset())
 	}
 	if part := w.f.Name(); !stillNamed(w.f, part) {
-		return fmt.Errorf("%s was replaced or removed by another program", part)
+		return &fs.PathError{Op: "rename", Path: part, Err: errors.New("it was replaced or removed by another program")}
 	}
 	// Some network file systems report lost writes here and not before.
 	if err := w.f.Close(); err != nil {

@@ -221,7 +221,9 @@ func readFull(r io.Reader, p []byte, what string) error {
 
 // readError tells a package that is too short from a source that broke.
 func readError(err error, what string) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	// These errors themselves are made here; a source that broke off wraps them, or its
+	// own error, and is not a malformed package.
+	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // see above
 		return &FormatError{Msg: "it ends inside the " + what, Err: io.ErrUnexpectedEOF}
 	}
 	return fmt.Errorf("read RPM %s: %w", what, err)

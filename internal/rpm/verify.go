@@ -19,12 +19,12 @@ import (
 )
 
 // ErrUnsigned says that a package has no signature at all.
-var ErrUnsigned = errors.New("the package is not signed")
+var ErrUnsigned error = trustError("the package is not signed")
 
 // ErrPayloadNotCovered says that the good signatures of a package say nothing of
 // its payload: they cover the header only, and the header holds no strong digest
 // of the payload.
-var ErrPayloadNotCovered = errors.New("the signature covers the header only, and the header holds no digest of the payload")
+var ErrPayloadNotCovered error = trustError("the signature covers the header only, and the header holds no digest of the payload")
 
 // An UnknownSignerError says that a package is signed, but by none of the given keys.
 type UnknownSignerError struct{ KeyIDs []string }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -134,16 +135,48 @@ func TestTestdata(t *testing.T) {
 	if got, want := rpmtest.Testdata(t, "there"), filepath.Join(dir, "there"); got != want {
 		t.Errorf("Testdata() = %s, want %s", got, want)
 	}
-	t.Run("missing", func(t *testing.T) {
-		rpmtest.Testdata(t, "not", "there")
-		t.Error("a test whose data is missing goes on")
-	})
+	if o := end(t, func(tb testing.TB) { rpmtest.Testdata(tb, "not", "there") }); o != "skip" {
+		t.Errorf("a test whose data is missing: %q", o)
+	}
+	t.Setenv("AIRBUNDLE_TESTDATA", "")
+	if o := end(t, func(tb testing.TB) { rpmtest.Testdata(tb, "there") }); o != "skip" {
+		t.Errorf("a test without a place of test data: %q", o)
+	}
 }
 
 func TestToolMissing(t *testing.T) {
-	t.Setenv("CI", "")
-	t.Run("skipped", func(t *testing.T) {
-		rpmtest.Tool(t, "no-such-program")
-		t.Error("a test whose tool is missing goes on")
-	})
+	for ci, want := range map[string]string{"": "skip", "true": "fatal"} {
+		t.Setenv("CI", ci)
+		if o := end(t, func(tb testing.TB) { rpmtest.Tool(tb, "no-such-program") }); o != want {
+			t.Errorf("CI=%q: a test whose tool is missing: %q, want %q", ci, o, want)
+		}
+	}
+}
+
+// A recorder notes how a test would end, in place of ending it.
+type recorder struct {
+	testing.TB
+	outcome string
+}
+
+func (r *recorder) Helper()               {}
+func (r *recorder) Skip(...any)           { r.stop("skip") }
+func (r *recorder) Skipf(string, ...any)  { r.stop("skip") }
+func (r *recorder) Fatalf(string, ...any) { r.stop("fatal") }
+
+func (r *recorder) stop(how string) {
+	r.outcome = how
+	runtime.Goexit()
+}
+
+// end returns how f ends the test that it is given; empty when it does not.
+func end(t *testing.T, f func(testing.TB)) string {
+	r := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(r)
+	}()
+	<-done
+	return r.outcome
 }

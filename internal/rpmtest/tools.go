@@ -1,7 +1,6 @@
 package rpmtest
 
 import (
-	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,31 +25,16 @@ func Tool(tb testing.TB, name string) string {
 
 // Testdata returns a folder of real packages and metadata that is not part of this repository,
 // for licence and size, or skips the test. The variable AIRBUNDLE_TESTDATA names
-// the place; else it is looked for beside the working tree.
+// the place.
 func Testdata(tb testing.TB, name ...string) string {
 	tb.Helper()
-	root := cmp.Or(os.Getenv("AIRBUNDLE_TESTDATA"), filepath.Join(moduleRoot(tb), "..", "shared", "fixtures"))
+	root := os.Getenv("AIRBUNDLE_TESTDATA")
+	if root == "" {
+		tb.Skip("optional test data: AIRBUNDLE_TESTDATA names no place")
+	}
 	dir := filepath.Join(append([]string{root}, name...)...)
 	if _, err := os.Stat(dir); err != nil {
-		tb.Skipf("optional test data: %v (AIRBUNDLE_TESTDATA names its place)", err)
+		tb.Skipf("optional test data below AIRBUNDLE_TESTDATA: %v", err)
 	}
 	return dir
-}
-
-// moduleRoot is the nearest folder above the test's that has a go.mod.
-func moduleRoot(tb testing.TB) string {
-	tb.Helper()
-	dir, err := os.Getwd()
-	for err == nil {
-		if _, statErr := os.Stat(filepath.Join(dir, "go.mod")); statErr == nil {
-			return dir
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			break
-		}
-		dir = parent
-	}
-	tb.Skipf("the test does not run inside the module: %v", err)
-	return ""
 }

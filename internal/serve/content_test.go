@@ -11,10 +11,10 @@ import (
 	"sync"
 	"testing"
 
-	"airbundle/internal/serve"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/serve"
 )
 
 // A logBuffer is a log that goroutines write.

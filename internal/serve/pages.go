@@ -8,10 +8,10 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
 )
 
 //go:embed pages.html

@@ -8,10 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"airbundle/internal/rpmtest"
-	"airbundle/internal/serve"
-	"airbundle/manifest"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -22,6 +18,10 @@ import (
 	"oras.land/oras-go/v2/content/memory"
 	orasregistry "oras.land/oras-go/v2/registry"
 	orasremote "oras.land/oras-go/v2/registry/remote"
+
+	"airbundle/internal/rpmtest"
+	"airbundle/internal/serve"
+	"airbundle/manifest"
 )
 
 func imageFixture(t *testing.T) (*fixture, manifest.Image, manifest.Image) {

@@ -10,11 +10,11 @@ import (
 	"strconv"
 	"strings"
 
-	"airbundle/manifest"
-
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/manifest"
 )
 
 // serveRegistry answers the pull side of the OCI distribution specification 1.1.

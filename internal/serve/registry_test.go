@@ -6,10 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"airbundle/internal/serve"
 	"airbundle/internal/target"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // answer is what the tables below compare.

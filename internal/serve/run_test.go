@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"airbundle/internal/rpmtest"
 	"airbundle/internal/serve"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A gatedStore stops each stream in the middle until the gate opens.

@@ -32,11 +32,12 @@ import (
 	"strings"
 	"time"
 
-	"airbundle/internal/target"
-	"airbundle/manifest"
-
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/report"
+	"airbundle/internal/target"
+	"airbundle/manifest"
 )
 
 // A Store holds the blobs of a bundle.
@@ -72,7 +73,8 @@ type Server struct {
 }
 
 // New reads the manifests of all images and lays out the names. Contents that claim
-// the same name are an error that holds *target.Collision.
+// the same name are an error that holds *target.Collision; an image that is not what the
+// table says is an error too.
 func New(ctx context.Context, b *manifest.Bundle, store Store, opts Options) (*Server, error) {
 	def := target.Default()
 	opts.Target.Docker = cmp.Or(opts.Target.Docker, def.Docker)
@@ -90,11 +92,11 @@ func New(ctx context.Context, b *manifest.Bundle, store Store, opts Options) (*S
 		return nil, fmt.Errorf("place the bundle's artifacts: %w", err)
 	}
 	var errs []error
-	for _, c := range opts.Target.Collisions(items) {
+	for _, c := range target.Collisions(items) {
 		errs = append(errs, c)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("place the bundle's artifacts: %w", err)
+		return nil, report.WithClass(report.ClassContent, fmt.Errorf("place the bundle's artifacts: %w", err))
 	}
 	if s.images, err = readImages(ctx, b, store, items); err != nil {
 		return nil, err
@@ -115,7 +117,7 @@ func (s *Server) layOut(items []target.Item) error {
 		}
 		desc, ok := s.bundle.Blob(it.Digest)
 		if !ok {
-			return fmt.Errorf("%s %s: blob %s is not in the bundle", it.Kind, it.Name, it.Digest)
+			return report.WithClass(report.ClassContent, fmt.Errorf("%s %s: blob %s is not in the bundle", it.Kind, it.Name, it.Digest))
 		}
 		s.files.add(it.Place.Repository+"/"+it.Place.Path, file{desc: desc})
 		if it.Kind == manifest.KindRPM {

@@ -12,12 +12,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"airbundle/internal/rpmtest"
 	"airbundle/internal/serve"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestFilesAreFoundByTheirPathOnly(t *testing.T) {

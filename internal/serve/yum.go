@@ -15,12 +15,12 @@ import (
 	"strings"
 	"sync"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // An rpmSet is the packages of one directory, which share one repodata.

@@ -15,11 +15,11 @@ import (
 	"sync"
 	"testing"
 
-	"airbundle/internal/rpmtest"
-	"airbundle/internal/serve"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/rpmtest"
+	"airbundle/internal/serve"
 )
 
 func spec(name, arch string, key *rpmtest.Signer) rpmtest.Spec {
@@ -150,7 +150,7 @@ func TestRepoFiles(t *testing.T) {
 	key, other := rpmtest.Key(t), rpmtest.OtherKey(t)
 	f.key(key)
 	f.key(other)
-	fingerprint := fmt.Sprintf("%X", other.Entity.PrimaryKey.Fingerprint)
+	fingerprint := fmt.Sprintf("%x", other.Entity.PrimaryKey.Fingerprint)
 	f.rpm("centos base/7/$os/x86_64", "x86_64", spec("tool", "x86_64", key))
 	f.rpm("centos base/7/$os/x86_64", "x86_64", spec("plain", "x86_64", nil))
 	f.rpm("centos base/7/$os/aarch64", "aarch64", spec("tool", "aarch64", other))

@@ -21,7 +21,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
-	"github.com/ulikunitz/xz"
+	"github.com/xi2/xz" // the one that bounds its dictionary
+	"oras.land/oras-go/v2/errdef"
 )
 
 // Bounds of reading. The largest distribution repositories have 75,000 packages, and
@@ -32,6 +33,7 @@ const (
 	maxOpen       = 2 << 30
 	maxPackages   = 1 << 20
 	maxZstdWindow = 128 << 20
+	maxDictionary = 64 << 20 // of xz -9
 	maxLocation   = 4096
 	maxChecksum   = 1 << 10 // of a checksum, with the white space around it
 )
@@ -69,30 +71,19 @@ var algorithms = map[string]crypto.Hash{
 	"sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512,
 }
 
-// ErrMismatch says that a file of the metadata is not the one that repomd.xml names. It may
-// just have been replaced: reading once more from repomd.xml on will tell.
-var ErrMismatch = errors.New("it is not the file that repomd.xml names")
-
 // ReadPrimary reads what a repository says it has: the checksum of each package by its
 // location. It opens repomd.xml and then the primary list that it names, by their paths
-// below the repository, and verifies the latter's checksum. The list may be compressed
-// by gzip, xz, zstd, bzip2 or not at all, whatever its name. It is read as a stream.
-// An error in XML names file and line.
-func ReadPrimary(ctx context.Context, open func(ctx context.Context, path string) (io.ReadCloser, error)) (map[string]Checksum, error) {
-	ref, err := readRepomd(ctx, open)
-	if err != nil {
-		return nil, err
+// below the repository, and verifies the latter's checksum; where these two do not fit,
+// the list may just have been replaced, and both are read once more. The list may be
+// compressed by gzip, xz, zstd, bzip2 or not at all, whatever its name. It is read as a
+// stream. The error is ErrMismatch, a *MalformedError that names file and line, or comes
+// from open and what it opened.
+func ReadPrimary(ctx context.Context, open OpenFunc) (map[string]Checksum, error) {
+	packages, err := readOnce(ctx, open)
+	if errors.Is(err, ErrMismatch) || errors.Is(err, errGone) {
+		return readOnce(ctx, open)
 	}
-	f, err := open(ctx, ref.location)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", ref.location, err)
-	}
-	defer f.Close()
-	packages, err := readVerified(f, ref)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", ref.location, err)
-	}
-	return packages, nil
+	return packages, err
 }
 
 // A reference is where repomd.xml says the primary list is, and what it hashes to.
@@ -101,17 +92,26 @@ type reference struct {
 	checksum Checksum
 }
 
-func readRepomd(ctx context.Context, open func(context.Context, string) (io.ReadCloser, error)) (reference, error) {
-	f, err := open(ctx, RepomdPath)
+func readOnce(ctx context.Context, open OpenFunc) (packages map[string]Checksum, err error) {
+	var ref reference
+	err = readFile(ctx, open, RepomdPath, func(r io.Reader) (err error) {
+		ref, err = parseRepomd(&capped{r: r, left: maxRepomd, limit: maxRepomd})
+		return err
+	})
 	if err != nil {
-		return reference{}, fmt.Errorf("open %s: %w", RepomdPath, err)
+		return nil, err
 	}
-	defer f.Close()
-	ref, err := parseRepomd(&capped{r: f, left: maxRepomd, limit: maxRepomd})
+	err = readFile(ctx, open, ref.location, func(r io.Reader) (err error) {
+		packages, err = readVerified(r, ref)
+		return err
+	})
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil, &MalformedError{ref.location, errGone}
+	}
 	if err != nil {
-		return reference{}, fmt.Errorf("read %s: %w", RepomdPath, err)
+		return nil, err
 	}
-	return ref, nil
+	return packages, nil
 }
 
 // readVerified reads the list to its end whatever happens: an error of the parser counts only
@@ -147,7 +147,7 @@ func decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	case bytes.HasPrefix(begin, []byte{0x1f, 0x8b}):
 		return gzip.NewReader(r)
 	case bytes.HasPrefix(begin, []byte("\xfd7zXZ\x00")):
-		x, err := xz.NewReader(r)
+		x, err := xz.NewReader(r, maxDictionary)
 		return io.NopCloser(x), err
 	case bytes.HasPrefix(begin, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))

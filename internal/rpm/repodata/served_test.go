@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"airbundle/internal/rpm"
-	"airbundle/internal/rpmtest"
-
 	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/errdef"
+
+	"airbundle/internal/rpm"
+	"airbundle/internal/rpmtest"
 )
 
 func TestServed(t *testing.T) {

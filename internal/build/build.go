@@ -5,23 +5,24 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"airbundle/internal/archive"
 	"airbundle/internal/digestio"
 	"airbundle/internal/plan"
 	"airbundle/internal/progress"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // rounds is how often all origins of a blob are tried. Retries of one request are the
@@ -30,7 +31,7 @@ const rounds = 2
 
 // Options tune Run. The zero value is ready to use.
 type Options struct {
-	Jobs     int           // blobs fetched at once; default 8
+	Jobs     int           // blobs fetched at once; 0 means 8
 	Progress progress.Sink // default progress.Discard
 	Done     func(Fetched) // told of each blob that is in its slot, from several goroutines
 }
@@ -77,7 +78,11 @@ func Run(ctx context.Context, p *plan.Plan, path string, o Options) (*Result, er
 	if sink == nil {
 		sink = progress.Discard
 	}
-	if whole(ctx, p, path, sink, o) {
+	o.Jobs = cmp.Or(o.Jobs, 8)
+	switch already, err := whole(ctx, p, path, sink, o); {
+	case err != nil:
+		return nil, err
+	case already:
 		return &Result{Size: layout.Size(), Kept: layout.Size()}, archive.Tidy(path)
 	}
 	w, err := archive.Create(ctx, path, layout, archive.CreateOptions{Jobs: o.Jobs, Progress: sink})
@@ -92,22 +97,23 @@ func Run(ctx context.Context, p *plan.Plan, path string, o Options) (*Result, er
 	return res, w.Seal()
 }
 
-// whole says whether the very archive stands at path already, every blob of it.
-func whole(ctx context.Context, p *plan.Plan, path string, sink progress.Sink, o Options) bool {
+// whole says whether the very archive stands at path already, every blob of it. The
+// error is only for an interrupted check.
+func whole(ctx context.Context, p *plan.Plan, path string, sink progress.Sink, o Options) (bool, error) {
 	a, err := archive.Open(path)
 	if err != nil {
-		return false
+		return false, nil //nolint:nilerr // what is no archive is replaced
 	}
 	defer a.Close()
 	if a.Bundle().Root.Digest != p.Bundle.Root.Digest {
-		return false
+		return false, nil
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(o.Jobs, 1))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(o.Jobs)
 	for _, d := range a.Bundle().Blobs() {
 		g.Go(func() error {
 			task := sink.Begin("check", d.Size)
-			rc, err := a.Fetch(ctx, d)
+			rc, err := a.Fetch(gctx, d)
 			if err == nil {
 				_, err = io.Copy(io.Discard, progress.Reader(rc, task))
 				rc.Close()
@@ -116,30 +122,32 @@ func whole(ctx context.Context, p *plan.Plan, path string, sink progress.Sink, o
 			return err
 		})
 	}
-	return g.Wait() == nil
+	err = g.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return false, fmt.Errorf("build stopped: %w", cause)
+	}
+	return err == nil, nil
 }
 
 // fill fetches all missing blobs, the largest first.
 func fill(ctx context.Context, w *archive.Writer, p *plan.Plan, sink progress.Sink, o Options, res *Result) error {
-	byDigest := map[string]plan.Blob{}
+	byDigest := map[digest.Digest]plan.Blob{}
 	for _, b := range p.Blobs {
-		byDigest[string(b.Desc.Digest)] = b
+		byDigest[b.Desc.Digest] = b
 	}
+	missing := w.Missing()
+	failed := make([]error, len(missing))
 	var bytes, blobs atomic.Int64
-	var mu sync.Mutex
-	var failed []error
 	g := new(errgroup.Group)
-	g.SetLimit(max(o.Jobs, 1))
-	for _, desc := range w.Missing() {
+	g.SetLimit(o.Jobs)
+	for i, desc := range missing {
 		if ctx.Err() != nil {
 			break
 		}
 		g.Go(func() error {
-			b := byDigest[string(desc.Digest)]
+			b := byDigest[desc.Digest]
 			if err := fetch(ctx, w, b, sink, o); err != nil {
-				mu.Lock()
-				failed = append(failed, &BlobError{b.Artifact, desc, err})
-				mu.Unlock()
+				failed[i] = &BlobError{b.Artifact, desc, err}
 			} else if !b.Local {
 				bytes.Add(desc.Size)
 				blobs.Add(1)
@@ -150,7 +158,7 @@ func fill(ctx context.Context, w *archive.Writer, p *plan.Plan, sink progress.Si
 	_ = g.Wait()
 	res.Fetched, res.Blobs = bytes.Load(), int(blobs.Load())
 	if err := context.Cause(ctx); err != nil {
-		return fmt.Errorf("build stopped: %w", err)
+		return fmt.Errorf("build stopped, the same command goes on where it was: %w", err)
 	}
 	return errors.Join(failed...)
 }
@@ -171,8 +179,12 @@ func fetch(ctx context.Context, w *archive.Writer, b plan.Blob, sink progress.Si
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
+			err = fmt.Errorf("%s: %w", origin.Place, err)
+			if _, final := errors.AsType[*checkError](err); final {
+				return err
+			}
 			if round == 0 || !again(err) {
-				errs = append(errs, fmt.Errorf("%s: %w", origin.Place, err))
+				errs = append(errs, err)
 			}
 		}
 		if !slices.ContainsFunc(errs, again) {
@@ -201,44 +213,10 @@ func fetchFrom(ctx context.Context, w *archive.Writer, b plan.Blob, origin plan.
 		defer func() { task.End(err) }()
 		r = progress.Reader(r, task)
 	}
-	if b.Check == nil {
-		return w.Fill(ctx, b.Desc, r)
+	if len(b.Checks) > 0 {
+		checked := newCheckedReader(digestio.NewReader(r, b.Desc), b.Checks)
+		defer checked.stop()
+		r = checked
 	}
-	return fillChecked(ctx, w, b, r)
-}
-
-// fillChecked lets the blob's own check read along. The slot counts as filled only when
-// both agree, so the check's verdict is awaited inside the stream, before EOF.
-func fillChecked(ctx context.Context, w *archive.Writer, b plan.Blob, r io.Reader) error {
-	pr, pw := io.Pipe()
-	verdict := make(chan error, 1)
-	go func() {
-		err := b.Check(pr)
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF // in a stream, EOF would say that all is well
-		}
-		_, _ = io.Copy(io.Discard, pr) // a check that stops early must not stall the stream
-		verdict <- err
-	}()
-	err := w.Fill(ctx, b.Desc, &checkedReader{r: io.TeeReader(r, pw), end: pw, verdict: verdict})
-	pw.CloseWithError(io.ErrClosedPipe)
-	return err
-}
-
-// A checkedReader ends with the check's error in place of EOF where there is one.
-type checkedReader struct {
-	r       io.Reader
-	end     *io.PipeWriter
-	verdict <-chan error
-}
-
-func (c *checkedReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	if errors.Is(err, io.EOF) {
-		c.end.Close()
-		if bad := <-c.verdict; bad != nil {
-			return n, bad
-		}
-	}
-	return n, err
+	return w.Fill(ctx, b.Desc, r)
 }

@@ -12,13 +12,13 @@ import (
 	"sync/atomic"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/build"
 	"airbundle/internal/bundletest"
 	"airbundle/internal/plan"
 	"airbundle/internal/report"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func run(t *testing.T, f *bundletest.Fixture, path string, o build.Options) *build.Result {
@@ -192,7 +192,7 @@ func TestCheck(t *testing.T) {
 		f := bundletest.New(t)
 		p := f.Plan(t, plan.Options{})
 		i := slices.IndexFunc(p.Blobs, func(b plan.Blob) bool { return b.Desc.Digest == f.Lock.Files[0].Digest })
-		p.Blobs[i].Check = c.check
+		p.Blobs[i].Checks = []func(io.Reader) error{c.check}
 		path := filepath.Join(t.TempDir(), "b.tar")
 		_, err := build.Run(t.Context(), p, path, build.Options{})
 		if (err == nil) != c.ok {

@@ -17,16 +17,16 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"airbundle/internal/build"
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/plan"
 	"airbundle/internal/rpmtest"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A Fixture is a lock with the content that it pins. It implements plan.Images and
@@ -60,8 +60,7 @@ func New(t testing.TB) *Fixture {
 	f.Lock.Keys = []lockfile.Key{{ID: key.ID, Armor: key.Armor}}
 	for _, arch := range f.Lock.Arches {
 		f.rpm(t, arch, key)
-		goArch, _ := lockfile.GoArch(arch)
-		f.file("etcd/"+goArch+"/etcd.tar.gz", arch, content("etcd "+arch, 70_000))
+		f.file("etcd/"+manifest.GoArch(arch)+"/etcd.tar.gz", arch, content("etcd "+arch, 70_000))
 	}
 	return f
 }
@@ -108,7 +107,7 @@ func (f *Fixture) index(fl flavour, source string, goArches []string, layers ...
 	for _, a := range goArches {
 		d := f.platform(fl, a, layers...)
 		ix.Manifests = append(ix.Manifests, d)
-		if _, ours := lockfile.Arch(a); ours {
+		if manifest.ArchOf("linux/"+a) != "" {
 			img.Platforms["linux/"+a] = d.Digest
 		}
 	}
@@ -158,7 +157,7 @@ func (f *Fixture) Blob(_ context.Context, source string, d ocispec.Descriptor) (
 func (f *Fixture) Open(_ context.Context, url string, _ ocispec.Descriptor) (io.ReadCloser, error) {
 	raw, ok := f.open(url)
 	if !ok {
-		return nil, &httpx.StatusError{Method: "GET", URL: url, Code: 404}
+		return nil, &httpx.StatusError{Method: "GET", URL: httpx.Redact(url), Code: 404}
 	}
 	return io.NopCloser(bytes.NewReader(raw)), nil
 }

@@ -13,13 +13,14 @@ import (
 	"strings"
 	"time"
 
-	"airbundle/internal/lockfile"
-	"airbundle/internal/report"
-	"airbundle/manifest"
-
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+
+	"airbundle/internal/httpx"
+	"airbundle/internal/lockfile"
+	"airbundle/internal/report"
+	"airbundle/manifest"
 )
 
 // Images asks image sources what they hold now.
@@ -46,6 +47,7 @@ type Files interface {
 // Options tune Resolve. The zero value is ready to use.
 type Options struct {
 	Jobs int          // sources asked at once; default 8
+	File string       // the request's, for messages
 	Done func(Pinned) // told of each pin, from several goroutines
 }
 
@@ -57,13 +59,14 @@ type Pinned struct {
 
 // A WishError is a wish that cannot be pinned.
 type WishError struct {
-	Line int // in the request
+	File string // of the request
+	Line int
 	Name string
 	Err  error
 }
 
-func (e *WishError) Error() string {
-	return fmt.Sprintf("line %d: %s: %v", e.Line, e.Name, e.Err)
+func (e *WishError) Error() string { // one line, for each line is printed on its own
+	return fmt.Sprintf("%s:%d: %s: %s", e.File, e.Line, e.Name, strings.ReplaceAll(e.Err.Error(), "\n", "; "))
 }
 
 // Unwrap returns the cause.
@@ -86,7 +89,7 @@ var (
 // Resolve pins everything a request wants. Problems of all wishes are joined, each a
 // *WishError; then there is no lock.
 func Resolve(ctx context.Context, req *lockfile.Request, images Images, files Files, o Options) (*lockfile.Lock, error) {
-	r := &resolver{req: req, images: images, files: files, o: o, ctx: ctx}
+	r := &resolver{req: req, images: images, files: files, o: o}
 	r.o.Jobs = cmp.Or(o.Jobs, 8)
 	lock := &lockfile.Lock{Name: req.Name, Arches: req.Arches, Absent: slices.Clone(req.Absent)}
 	for _, p := range req.Packages {
@@ -95,8 +98,8 @@ func Resolve(ctx context.Context, req *lockfile.Request, images Images, files Fi
 	for _, c := range req.Charts {
 		r.fail(int(c.Line), "chart "+c.Name, errCharts)
 	}
-	r.lockImages(lock)
-	r.lockFiles(lock)
+	r.lockImages(ctx, lock)
+	r.lockFiles(ctx, lock)
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("lock stopped: %w", err)
 	}
@@ -107,7 +110,6 @@ func Resolve(ctx context.Context, req *lockfile.Request, images Images, files Fi
 }
 
 type resolver struct {
-	ctx    context.Context //nolint:containedctx // one call of Resolve
 	req    *lockfile.Request
 	images Images
 	files  Files
@@ -116,18 +118,18 @@ type resolver struct {
 }
 
 func (r *resolver) fail(line int, name string, err error) {
-	r.errs = append(r.errs, &WishError{line, name, err})
+	r.errs = append(r.errs, &WishError{r.o.File, line, name, err})
 }
 
 // each runs f for 0..n-1, Jobs at once, and tells of each that succeeded.
-func (r *resolver) each(n int, name func(int) string, f func(int) error) []error {
+func (r *resolver) each(ctx context.Context, n int, name func(int) string, f func(int) error) []error {
 	failed := make([]error, n)
 	g := new(errgroup.Group)
 	g.SetLimit(r.o.Jobs)
 	for i := range n {
 		g.Go(func() error {
 			start := time.Now()
-			if failed[i] = context.Cause(r.ctx); failed[i] == nil {
+			if failed[i] = context.Cause(ctx); failed[i] == nil {
 				failed[i] = f(i)
 			}
 			if failed[i] == nil && r.o.Done != nil {
@@ -140,12 +142,12 @@ func (r *resolver) each(n int, name func(int) string, f func(int) error) []error
 	return failed
 }
 
-func (r *resolver) lockImages(lock *lockfile.Lock) {
+func (r *resolver) lockImages(ctx context.Context, lock *lockfile.Lock) {
 	wishes := r.req.Images
 	locked := make([]lockfile.Image, len(wishes))
 	absent := make([][]lockfile.Absent, len(wishes))
-	failed := r.each(len(wishes), func(i int) string { return wishes[i].Source }, func(i int) (err error) {
-		locked[i], absent[i], err = r.image(wishes[i])
+	failed := r.each(ctx, len(wishes), func(i int) string { return wishes[i].Source }, func(i int) (err error) {
+		locked[i], absent[i], err = r.image(ctx, wishes[i])
 		return err
 	})
 	for i, err := range failed {
@@ -164,14 +166,14 @@ func (r *resolver) lockImages(lock *lockfile.Lock) {
 
 // image pins one image: its digest and that of each wanted platform. A platform that
 // the source does not have is said in the lock, never passed over.
-func (r *resolver) image(w lockfile.ImageWish) (lockfile.Image, []lockfile.Absent, error) {
+func (r *resolver) image(ctx context.Context, w lockfile.ImageWish) (lockfile.Image, []lockfile.Absent, error) {
 	locked := lockfile.Image{Source: w.Source, Publish: w.Publish, Groups: w.Groups, Note: w.Note, Platforms: map[string]digest.Digest{}}
-	desc, err := r.images.Resolve(r.ctx, w.Source)
+	desc, err := r.images.Resolve(ctx, w.Source)
 	if err != nil {
 		return locked, nil, err
 	}
 	locked.Digest = desc.Digest
-	raw, mediaType, err := r.images.Manifest(r.ctx, w.Source, desc.Digest)
+	raw, mediaType, err := r.images.Manifest(ctx, w.Source, desc.Digest)
 	if err != nil {
 		return locked, nil, err
 	}
@@ -181,7 +183,7 @@ func (r *resolver) image(w lockfile.ImageWish) (lockfile.Image, []lockfile.Absen
 	}
 	has := map[string]digest.Digest{}
 	if node.Config != nil {
-		p, err := r.configPlatform(w.Source, *node.Config)
+		p, err := r.configPlatform(ctx, w.Source, *node.Config)
 		if err != nil {
 			return locked, nil, err
 		}
@@ -208,8 +210,8 @@ func (r *resolver) image(w lockfile.ImageWish) (lockfile.Image, []lockfile.Absen
 	return locked, absent, nil
 }
 
-func (r *resolver) configPlatform(source string, desc ocispec.Descriptor) (string, error) {
-	config, err := r.images.Config(r.ctx, source, desc)
+func (r *resolver) configPlatform(ctx context.Context, source string, desc ocispec.Descriptor) (string, error) {
+	config, err := r.images.Config(ctx, source, desc)
 	if err != nil {
 		return "", err
 	}
@@ -220,7 +222,7 @@ func (r *resolver) configPlatform(source string, desc ocispec.Descriptor) (strin
 	return p, err
 }
 
-func (r *resolver) lockFiles(lock *lockfile.Lock) {
+func (r *resolver) lockFiles(ctx context.Context, lock *lockfile.Lock) {
 	var wishes []lockfile.FileWish
 	for _, w := range r.req.Files {
 		expanded, err := w.Expand(r.req.Arches)
@@ -230,8 +232,8 @@ func (r *resolver) lockFiles(lock *lockfile.Lock) {
 		wishes = append(wishes, expanded...)
 	}
 	locked := make([]lockfile.File, len(wishes))
-	failed := r.each(len(wishes), func(i int) string { return wishes[i].Path }, func(i int) (err error) {
-		locked[i], err = r.file(wishes[i])
+	failed := r.each(ctx, len(wishes), func(i int) string { return wishes[i].Path }, func(i int) (err error) {
+		locked[i], err = r.file(ctx, wishes[i])
 		return err
 	})
 	for i, err := range failed {
@@ -245,7 +247,7 @@ func (r *resolver) lockFiles(lock *lockfile.Lock) {
 
 // file pins one file. With a list of checksums only its size has to be asked for;
 // without, or where the server does not say the size, it is downloaded and hashed.
-func (r *resolver) file(w lockfile.FileWish) (lockfile.File, error) {
+func (r *resolver) file(ctx context.Context, w lockfile.FileWish) (lockfile.File, error) {
 	f := lockfile.File{Path: w.Path, URLs: []string{w.URL}, Groups: w.Groups, Note: w.Note}
 	if len(w.Arches) == 1 {
 		f.Arch = w.Arches[0]
@@ -253,10 +255,10 @@ func (r *resolver) file(w lockfile.FileWish) (lockfile.File, error) {
 	var want digest.Digest
 	if w.Checksums != "" {
 		var err error
-		if want, err = r.checksum(w); err != nil {
+		if want, err = r.checksum(ctx, w); err != nil {
 			return f, err
 		}
-		size, err := r.files.Size(r.ctx, w.URL)
+		size, err := r.files.Size(ctx, w.URL)
 		if err != nil {
 			return f, err
 		}
@@ -265,12 +267,15 @@ func (r *resolver) file(w lockfile.FileWish) (lockfile.File, error) {
 			return f, nil
 		}
 	}
-	size, got, err := r.files.Pin(r.ctx, w.URL)
+	size, got, err := r.files.Pin(ctx, w.URL)
 	if err != nil {
 		return f, err
 	}
+	if size == 0 {
+		return f, fmt.Errorf("%s is empty: an empty file is not carried", httpx.Redact(w.URL))
+	}
 	if want != "" && want != got {
-		return f, fmt.Errorf("%s hashes to %s, %s says %s", w.URL, got, w.Checksums, want)
+		return f, fmt.Errorf("%s hashes to %s, %s says %s", httpx.Redact(w.URL), got, httpx.Redact(w.Checksums), want)
 	}
 	f.Size, f.Digest = size, got
 	return f, nil
@@ -278,8 +283,8 @@ func (r *resolver) file(w lockfile.FileWish) (lockfile.File, error) {
 
 // checksum finds a file's line in its list: by the last part of its URL, or the only
 // line of a list without names.
-func (r *resolver) checksum(w lockfile.FileWish) (digest.Digest, error) {
-	sums, err := r.files.Checksums(r.ctx, w.Checksums)
+func (r *resolver) checksum(ctx context.Context, w lockfile.FileWish) (digest.Digest, error) {
+	sums, err := r.files.Checksums(ctx, w.Checksums)
 	if err != nil {
 		return "", err
 	}
@@ -289,5 +294,5 @@ func (r *resolver) checksum(w lockfile.FileWish) (digest.Digest, error) {
 			return d, nil
 		}
 	}
-	return "", fmt.Errorf("%s does not name %s", w.Checksums, path.Base(url))
+	return "", fmt.Errorf("%s does not name %s", httpx.Redact(w.Checksums), path.Base(url))
 }

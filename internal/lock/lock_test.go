@@ -6,15 +6,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"airbundle/internal/bundletest"
 	"airbundle/internal/httpx"
 	"airbundle/internal/lock"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A world is what the sources hold now: the images of a fixture by their tags, and files.
@@ -76,7 +76,7 @@ func request(arches ...string) *lockfile.Request {
 
 func (w *world) resolve(t *testing.T, req *lockfile.Request) (*lockfile.Lock, error) {
 	t.Helper()
-	return lock.Resolve(t.Context(), req, w, w, lock.Options{Jobs: 1})
+	return lock.Resolve(t.Context(), req, w, w, lock.Options{Jobs: 1, File: "demo.yaml"})
 }
 
 func TestImages(t *testing.T) {
@@ -161,7 +161,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"tag gone": {func(_ *world, req *lockfile.Request) {
 			req.Images = []lockfile.ImageWish{{Source: "quay.io/gone:1", Line: 7}}
-		}, report.ClassUnavailable, "line 7: image quay.io/gone:1"},
+		}, report.ClassUnavailable, "demo.yaml:7: image quay.io/gone:1"},
 		"no wanted platform": {func(_ *world, req *lockfile.Request) {
 			req.Arches = []string{"aarch64"}
 			req.Images = []lockfile.ImageWish{{Source: "registry.k8s.io/pause:3.2"}}

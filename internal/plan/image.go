@@ -9,13 +9,13 @@ import (
 	"slices"
 	"strings"
 
-	"airbundle/internal/digestio"
-	"airbundle/internal/lockfile"
-	"airbundle/manifest"
-
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/digestio"
+	"airbundle/internal/lockfile"
+	"airbundle/manifest"
 )
 
 // An image is a locked image with all its JSON at hand.
@@ -200,5 +200,8 @@ func platformNames(img manifest.Image) string {
 
 func absent(a lockfile.Absent) manifest.Absent {
 	name := a.Source + a.Path + a.Name
-	return manifest.Absent{Name: name, Arch: a.Arch, Why: a.Why}
+	return manifest.Absent{Name: name, Arch: a.Arch, Why: oneLine(a.Why)}
 }
+
+// oneLine folds what a lock may say on several lines to what a table says on one.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

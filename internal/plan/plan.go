@@ -6,6 +6,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,15 +15,16 @@ import (
 	"strings"
 	"time"
 
-	"airbundle/internal/lockfile"
-	"airbundle/internal/report"
-	"airbundle/internal/rpm"
-	"airbundle/manifest"
-
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+
+	"airbundle/internal/httpx"
+	"airbundle/internal/lockfile"
+	"airbundle/internal/report"
+	"airbundle/internal/rpm"
+	"airbundle/manifest"
 )
 
 // Images opens the content of image sources as a lock names them. Both methods ask by
@@ -56,8 +58,10 @@ type Blob struct {
 	Origins  []Origin // tried in order; never empty
 	Local    bool     // known already: no origin is remote
 
-	// Check judges content beyond its digest while it streams; nil for most blobs.
-	Check func(r io.Reader) error
+	// Checks judge content beyond its digest while it streams, one for each name that
+	// the blob has in the bundle; most blobs have none. The error of a check is final:
+	// no other place can give other content of this digest.
+	Checks []func(r io.Reader) error
 }
 
 // A Plan is all that a build needs to know.
@@ -91,7 +95,7 @@ func (e *ArtifactError) ExitCode() int {
 
 // Options tune Make. The zero value is ready to use.
 type Options struct {
-	Jobs           int      // image sources asked at once; default 8
+	Jobs           int      // image sources asked at once; 0 means 8
 	Arches, Groups []string // selection; empty means all
 }
 
@@ -106,6 +110,9 @@ func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Pl
 	if err := refused(lock); err != nil {
 		return nil, err
 	}
+	if len(lock.Images)+len(lock.RPMs)+len(lock.Files) == 0 {
+		return nil, report.WithClass(report.ClassUsage, errors.New("there is nothing to carry: the lock, or what was selected of it, has no image, RPM or file"))
+	}
 	m := &maker{src: src, blobs: map[digest.Digest]*Blob{}, table: manifest.Table{
 		Name: lock.Name, Serial: lock.Serial, Expires: expires(lock.Expires), Lock: lockDigest, Arches: lock.Arches, Groups: o.Groups,
 	}}
@@ -115,7 +122,10 @@ func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Pl
 	for _, k := range lock.Keys {
 		m.table.Keys = append(m.table.Keys, manifest.Key{ID: k.ID, Armor: k.Armor})
 	}
-	m.images(ctx, lock.Images, max(o.Jobs, 1))
+	m.images(ctx, lock.Images, cmp.Or(o.Jobs, 8))
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("plan stopped: %w", err)
+	}
 	m.rpms(lock)
 	m.files(lock.Files)
 	if err := errors.Join(m.errs...); err != nil {
@@ -216,6 +226,9 @@ func (m *maker) rpms(lock *lockfile.Lock) {
 	keys := map[string]openpgp.EntityList{}
 	for _, k := range lock.Keys {
 		ring, err := rpm.ReadKeys(k.Armor)
+		if err == nil {
+			ring, err = rpm.SelectKey(ring, k.ID)
+		}
 		if err != nil {
 			m.fail("key", k.ID, err)
 		}
@@ -224,11 +237,11 @@ func (m *maker) rpms(lock *lockfile.Lock) {
 	for _, r := range lock.RPMs {
 		m.table.RPMs = append(m.table.RPMs, manifest.RPM{
 			Name: r.Name, EVR: r.EVR, Arch: r.Arch, BaseArch: r.BaseArch, Repo: r.Repo,
-			Digest: r.Digest, Signer: r.Signer, Unsigned: r.Why, Groups: r.Groups,
+			Digest: r.Digest, Signer: r.Signer, Unsigned: oneLine(r.Why), Groups: r.Groups,
 		})
 		desc := ocispec.Descriptor{MediaType: manifest.MediaTypeRPM, Digest: r.Digest, Size: r.Size}
 		b := m.add("rpm "+r.Path(), desc, m.urls(r.URLs, desc)...)
-		b.Check = checkRPM(r, keys, accepted(lock, findingWeak, r.Path()))
+		b.Checks = append(b.Checks, checkRPM(r, keys[r.Signer], accepted(lock, findingWeak, r.Path())))
 	}
 }
 
@@ -243,7 +256,7 @@ func (m *maker) files(files []lockfile.File) {
 func (m *maker) urls(urls []string, desc ocispec.Descriptor) []Origin {
 	var origins []Origin
 	for _, u := range urls {
-		origins = append(origins, Origin{u, func(ctx context.Context) (io.ReadCloser, error) { return m.src.Files.Open(ctx, u, desc) }})
+		origins = append(origins, Origin{httpx.Redact(u), func(ctx context.Context) (io.ReadCloser, error) { return m.src.Files.Open(ctx, u, desc) }})
 	}
 	return origins
 }

@@ -9,14 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"airbundle/internal/bundletest"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/plan"
 	"airbundle/internal/report"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func TestPlanCarriesWhatTheLockPins(t *testing.T) {

@@ -77,24 +77,27 @@ type classed struct {
 func (c *classed) ExitCode() int { return int(c.class) }
 func (c *classed) Unwrap() error { return c.error }
 
-// Classify tells the class of an error by what caused it. Of joined errors the worst
-// class counts. What cannot be told is internal.
+// Classify tells the class of an error by what caused it. An error that knows its exit
+// code decides for all that it wraps; of joined errors the worst class counts. What
+// cannot be told is internal.
 func Classify(err error) Class {
 	if err == nil {
 		return ClassOK
 	}
-	if c, ok := err.(Classified); ok { //nolint:errorlint // the outermost class wins over what it wraps
-		return Class(c.ExitCode())
-	}
-	if joined, ok := errors.AsType[multiError](err); ok {
-		var all []Class
-		for _, e := range joined.Unwrap() {
-			all = append(all, Classify(e))
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		//nolint:errorlint // the walk is by hand, because the outermost class wins
+		switch e := e.(type) {
+		case Classified:
+			return Class(e.ExitCode())
+		case interface{ Unwrap() []error }:
+			var all []Class
+			for _, part := range e.Unwrap() {
+				all = append(all, Classify(part))
+			}
+			if worst := Worst(all...); worst != ClassOK {
+				return worst
+			}
 		}
-		return Worst(all...)
-	}
-	if c, ok := errors.AsType[Classified](err); ok {
-		return Class(c.ExitCode())
 	}
 	if _, ok := errors.AsType[*digestio.MismatchError](err); ok {
 		return ClassContent
@@ -105,15 +108,11 @@ func Classify(err error) Class {
 	return systemClass(err)
 }
 
-// multiError is what errors.Join and fmt.Errorf with several %w return.
-type multiError interface {
-	error
-	Unwrap() []error
-}
-
 func statusClass(code int) Class {
 	switch {
-	case code == http.StatusNotFound || code == http.StatusGone || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500 && code != http.StatusInsufficientStorage:
+	case code == http.StatusInsufficientStorage:
+		return ClassRefused
+	case code == http.StatusNotFound, code == http.StatusGone, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500:
 		return ClassUnavailable
 	default:
 		return ClassRefused
@@ -127,21 +126,36 @@ func systemClass(err error) Class {
 		return ClassIncomplete
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return ClassUnavailable
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.EFBIG), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
-		return ClassLocal
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EMFILE):
+		return ClassLocal // also where a network error holds them
 	}
-	if _, ok := errors.AsType[*httpx.UnavailableError](err); ok {
+	if remote(err) {
 		return ClassUnavailable
+	}
+	// After the network, whose errors hold such numbers, too.
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
+		return ClassLocal
 	}
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return ClassLocal
 	}
-	// After files: the errno in a PathError is a net.Error too.
-	if _, ok := errors.AsType[net.Error](err); ok {
-		return ClassUnavailable
-	}
-	if _, ok := errors.AsType[*url.Error](err); ok {
+	if errors.Is(err, context.DeadlineExceeded) {
 		return ClassUnavailable
 	}
 	return ClassInternal
+}
+
+// remote says whether an error came from the network.
+func remote(err error) bool {
+	if _, ok := errors.AsType[*httpx.UnavailableError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*url.Error](err)
+	return ok
 }

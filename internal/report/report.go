@@ -11,9 +11,9 @@ import (
 	"strings"
 	"sync"
 
-	"airbundle/manifest"
-
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/manifest"
 )
 
 // Schema names the JSON form; it changes when members change their meaning.
@@ -60,22 +60,23 @@ type Report struct {
 	Trust   string        // none, root, key
 	Notes   []string      // what the reader should know beside the records
 
-	mu      sync.Mutex
-	records []Record
-	dropped int
+	mu       sync.Mutex
+	records  []Record
+	findings int
+	worst    Class
 }
 
-// maxFindings caps how many findings one report keeps; good records are all kept.
+// maxFindings caps how many findings are written; all count for the exit code.
 const maxFindings = 1000
 
-// Add takes a record. Past 1,000 findings, further ones are only counted.
+// Add takes a record.
 func (r *Report) Add(rec Record) {
 	rec.Reason = oneLine(rec.Reason)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !rec.State.good() && r.countFindings() >= maxFindings {
-		r.dropped++
-		return
+	if !rec.State.good() {
+		r.findings++
+		r.worst = Worst(r.worst, rec.Class)
 	}
 	r.records = append(r.records, rec)
 }
@@ -85,14 +86,25 @@ func (r *Report) AddError(kind, name string, d digest.Digest, state State, err e
 	r.Add(Record{Kind: kind, Name: name, Digest: d, State: state, Reason: err.Error(), Class: Classify(err)})
 }
 
-func (r *Report) countFindings() int {
+// Bad returns how many findings there are.
+func (r *Report) Bad() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.findings
+}
+
+// written returns the records that are written: all good ones, and the first of the
+// findings; more is how many findings are left out.
+func (r *Report) written() (records []Record, more int) {
 	n := 0
-	for _, rec := range r.records {
-		if !rec.State.good() {
-			n++
+	records = slices.DeleteFunc(r.Records(), func(rec Record) bool {
+		if rec.State.good() {
+			return false
 		}
-	}
-	return n
+		n++
+		return n > maxFindings
+	})
+	return records, max(n-maxFindings, 0)
 }
 
 // Records returns all records sorted by kind, name, arch, place and state, so that the
@@ -126,11 +138,12 @@ func (r *Report) Findings() []Record {
 
 // Code returns the exit code of the report: the worst class of its findings.
 func (r *Report) Code() int {
-	classes := []Class{}
-	for _, f := range r.Findings() {
-		classes = append(classes, f.Class)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.findings > 0 && r.worst == ClassOK {
+		return int(ClassInternal) // a finding that nobody gave a class
 	}
-	return int(Worst(classes...))
+	return int(r.worst)
 }
 
 // Counts returns how many records each state has.
@@ -145,19 +158,20 @@ func (r *Report) Counts() map[State]int {
 // WriteText prints one line a record; without verbose only findings and notes.
 func (r *Report) WriteText(w io.Writer, verbose bool) error {
 	var b strings.Builder
-	for _, rec := range r.Records() {
+	records, more := r.written()
+	for _, rec := range records {
 		if rec.State.good() && !verbose {
 			continue
 		}
 		fmt.Fprintf(&b, "%-9s %-7s %s", rec.State, rec.Kind, printable(rec.Name))
 		if rec.Arch != "" {
-			fmt.Fprintf(&b, " [%s]", rec.Arch)
+			fmt.Fprintf(&b, " [%s]", printable(rec.Arch))
 		}
 		if rec.Place != "" && rec.Place != rec.Name {
 			fmt.Fprintf(&b, " at %s", printable(rec.Place))
 		}
 		if rec.Digest != "" {
-			fmt.Fprintf(&b, " %s", rec.Digest)
+			fmt.Fprintf(&b, " %s", printable(string(rec.Digest)))
 		}
 		for _, s := range []string{rec.Reason, rec.Proof} {
 			if s != "" {
@@ -166,8 +180,8 @@ func (r *Report) WriteText(w io.Writer, verbose bool) error {
 		}
 		b.WriteByte('\n')
 	}
-	if r.dropped > 0 {
-		fmt.Fprintf(&b, "and %d more findings that are not listed\n", r.dropped)
+	if more > 0 {
+		fmt.Fprintf(&b, "and %d more findings that are not listed\n", more)
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "note: %s\n", printable(n))
@@ -178,7 +192,7 @@ func (r *Report) WriteText(w io.Writer, verbose bool) error {
 
 // WriteJSON prints the whole report as one JSON document; summary is added as given.
 func (r *Report) WriteJSON(w io.Writer, summary any) error {
-	records := r.Records()
+	records, more := r.written()
 	if records == nil {
 		records = []Record{}
 	}
@@ -197,7 +211,7 @@ func (r *Report) WriteJSON(w io.Writer, summary any) error {
 		Dropped int           `json:"unlisted,omitempty"`
 		Records []Record      `json:"records"`
 		Summary any           `json:"summary,omitempty"`
-	}{Schema, r.Command, r.Bundle != "", r.Name, r.Bundle, r.Trust, r.Code(), r.Notes, r.dropped, records, summary})
+	}{Schema, r.Command, r.Bundle != "", r.Name, r.Bundle, r.Trust, r.Code(), r.Notes, more, records, summary})
 }
 
 // oneLine folds white space, so that a record stays one line.

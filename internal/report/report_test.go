@@ -9,21 +9,32 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"airbundle/internal/digestio"
 	"airbundle/internal/httpx"
-
-	"github.com/opencontainers/go-digest"
 )
 
 type coded int
 
 func (c coded) Error() string { return "coded" }
 func (c coded) ExitCode() int { return int(c) }
+
+// errorList is a joined error without members, codedList one that knows its code.
+type (
+	errorList struct{}
+	codedList struct{ errorList }
+)
+
+func (errorList) Error() string   { return "nothing in particular" }
+func (errorList) Unwrap() []error { return nil }
+func (codedList) ExitCode() int   { return int(ClassUsage) }
 
 func TestClassify(t *testing.T) {
 	for _, c := range []struct {
@@ -45,10 +56,16 @@ func TestClassify(t *testing.T) {
 		{&fs.PathError{Err: fs.ErrPermission}, ClassLocal},
 		{&fs.PathError{Err: syscall.ENOENT}, ClassLocal},
 		{fmt.Errorf("write: %w", syscall.ENOSPC), ClassLocal},
+		{fmt.Errorf("lock: %w", syscall.ENOLCK), ClassLocal},
+		{&os.LinkError{Op: "rename", Err: syscall.EISDIR}, ClassLocal},
+		{&net.DNSError{Name: "x"}, ClassUnavailable},
+		{context.DeadlineExceeded, ClassUnavailable},
 		{&fs.PathError{Err: syscall.EIO}, ClassLocal},
 		{context.Canceled, ClassIncomplete},
 		{coded(5), ClassTrust},
 		{fmt.Errorf("x: %w", coded(7)), ClassRefused},
+		{errorList{}, ClassInternal},
+		{fmt.Errorf("x: %w", codedList{}), ClassUsage},
 		{errors.Join(&httpx.StatusError{Code: 503}, &digestio.MismatchError{}), ClassContent},
 		{fmt.Errorf("all: %w", errors.Join(&httpx.StatusError{Code: 503}, &httpx.StatusError{Code: 401})), ClassRefused},
 		{WithClass(ClassTrust, errors.Join(&httpx.StatusError{Code: 503})), ClassTrust},
@@ -152,8 +169,12 @@ func TestFindingsAreCapped(t *testing.T) {
 		rep.Add(Record{Kind: "rpm", Name: fmt.Sprint(i), State: Missing, Class: ClassIncomplete})
 	}
 	rep.Add(Record{Kind: "rpm", Name: "good", State: OK})
+	rep.Add(Record{Kind: "rpm", Name: "zz", State: Failed, Class: ClassTrust})
+	if rep.Code() != int(ClassTrust) {
+		t.Errorf("a finding past the cap does not count: code %d", rep.Code())
+	}
 	var b bytes.Buffer
-	if err := rep.WriteText(&b, false); err != nil || len(rep.Findings()) != maxFindings || !strings.Contains(b.String(), "and 7 more findings") {
+	if err := rep.WriteText(&b, false); err != nil || strings.Count(b.String(), "missing") != maxFindings || rep.Bad() != maxFindings+8 || !strings.Contains(b.String(), "and 8 more findings") {
 		t.Errorf("%d findings, %v", len(rep.Findings()), err)
 	}
 }

@@ -4,18 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 
-	"airbundle/internal/archive"
-	"airbundle/internal/digestio"
-	"airbundle/internal/report"
-	"airbundle/manifest"
-
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/archive"
+	"airbundle/internal/report"
+	"airbundle/manifest"
 )
 
 // maxDepth is how deep indexes may nest below index.json.
@@ -32,7 +30,7 @@ func (r *run) layout(ctx context.Context) error {
 	w.version()
 	w.index(ctx)
 	w.entries(ctx)
-	if len(r.rep.Findings()) == 0 {
+	if r.rep.Bad() == 0 {
 		r.rep.Notes = append(r.rep.Notes, "a valid OCI layout, not an airbundle: nothing says whether it is complete or what it should hold")
 	}
 	for _, p := range t.Warnings() {
@@ -82,10 +80,10 @@ func (w *layoutWalk) index(ctx context.Context) {
 			w.finding(name, d.Digest, "the name stands twice, also for %s", have)
 		}
 		names[name] = d.Digest
-		before := len(w.rep.Findings())
+		before := w.rep.Bad()
 		w.descriptor(ctx, d, 1)
 		w.sum.Artifacts++
-		if len(w.rep.Findings()) == before {
+		if w.rep.Bad() == before {
 			w.rep.Add(report.Record{Kind: "image", Name: strings.TrimSpace(name), Digest: d.Digest, State: report.OK, Bytes: d.Size})
 		}
 	}
@@ -107,7 +105,7 @@ func (w *layoutWalk) descriptor(ctx context.Context, d ocispec.Descriptor, depth
 		w.finding("blob", d.Digest, "the data embedded in its descriptor is something else")
 	}
 	if !manifest.IsIndex(d.MediaType) && !manifest.IsManifest(d.MediaType) {
-		w.leaf(ctx, d)
+		w.blob(ctx, "blob", d)
 		return
 	}
 	if depth > maxDepth {
@@ -145,11 +143,18 @@ func (w *layoutWalk) readJSON(ctx context.Context, d ocispec.Descriptor) ([]byte
 	return b.Bytes(), err
 }
 
-func (w *layoutWalk) leaf(ctx context.Context, d ocispec.Descriptor) {
-	if err := w.hashOne(ctx, w.tar, d); err != nil && ctx.Err() == nil {
-		w.finding("blob", d.Digest, "%v", err)
-	}
+// blob hashes one blob. What cannot be read is told as what it is, not as damage.
+func (w *layoutWalk) blob(ctx context.Context, name string, d ocispec.Descriptor) {
 	w.sum.Blobs++
+	err := w.hashOne(ctx, w.tar, d)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	class := report.Classify(err)
+	if class != report.ClassLocal {
+		class = report.ClassContent
+	}
+	w.rep.AddError(kindArchive, name, d.Digest, report.Damaged, report.WithClass(class, err))
 }
 
 // entries checks the blobs that nothing refers to: their content must be what their
@@ -170,9 +175,6 @@ func (w *layoutWalk) entries(ctx context.Context) {
 			continue
 		}
 		size, _ := w.tar.Size(name)
-		err := w.hashOne(ctx, w.tar, ocispec.Descriptor{Digest: d, Size: size})
-		if _, wrong := errors.AsType[*digestio.MismatchError](err); wrong {
-			w.finding(name, d, "%v", err)
-		}
+		w.blob(ctx, name, ocispec.Descriptor{Digest: d, Size: size})
 	}
 }

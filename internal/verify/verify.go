@@ -16,14 +16,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/progress"
 	"airbundle/internal/report"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // Options tune Run. The zero value is ready to use.
@@ -84,7 +84,7 @@ func (r *run) run(ctx context.Context) error {
 	b := a.Bundle()
 	r.rep.Bundle, r.rep.Name = b.Root.Digest, b.Table.Name
 	for _, p := range problems {
-		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: p.Error(), Class: report.ClassContent})
+		r.rep.AddError(kindArchive, r.path, "", report.Damaged, p)
 		for _, d := range p.Digests {
 			r.bad[d] = errors.New("missing or cut")
 		}
@@ -101,7 +101,7 @@ func (r *run) unreadable(err error) error {
 	if !ok {
 		return err
 	}
-	r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: f.Error(), Class: report.ClassContent})
+	r.rep.AddError(kindArchive, r.path, "", report.Damaged, f)
 	return nil
 }
 
@@ -149,53 +149,56 @@ func (r *run) hashOne(ctx context.Context, s store, d ocispec.Descriptor) (err e
 }
 
 // artifacts judges each artifact by its blobs, and finds blobs that belong to none.
-func (r *run) artifacts(ctx context.Context, s store, b *manifest.Bundle) {
+func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bundle) {
 	used := map[digest.Digest]bool{}
 	read := func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 		if err := r.bad[desc.Digest]; err != nil {
-			return nil, err
+			return nil, errBad // told with its blob
 		}
-		rc, err := s.Fetch(ctx, desc)
-		if err != nil {
-			return nil, err
-		}
-		defer rc.Close()
-		return io.ReadAll(rc)
+		return a.Read(ctx, desc)
 	}
-	for _, a := range b.Table.Artifacts() {
+	for _, art := range b.Table.Artifacts() {
 		if ctx.Err() != nil {
 			return
 		}
-		needs, err := []digest.Digest{a.Digest}, error(nil)
-		if a.Kind == manifest.KindImage {
-			img := b.Table.Images[a.Index]
+		needs, err := []digest.Digest{art.Digest}, error(nil)
+		if art.Kind == manifest.KindImage {
+			img := b.Table.Images[art.Index]
 			var tree *manifest.ImageTree
 			if tree, err = b.ReadImage(ctx, img, read); tree != nil {
 				needs = tree.Needs(img)
 			}
 		}
-		r.artifact(b, a, needs, err)
+		r.artifact(b, art, needs, err)
 		for _, d := range needs {
 			used[d] = true
 		}
 	}
-	r.sum.Artifacts = len(b.Table.Artifacts())
+	if r.sum.Artifacts = len(b.Table.Artifacts()); r.sum.Artifacts == 0 {
+		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: "it carries nothing", Class: report.ClassContent})
+	}
 	r.others(b, used)
 }
+
+// errBad stands for a manifest or config whose blob is not whole.
+var errBad = errors.New("not whole")
 
 // artifact records one artifact.
 func (r *run) artifact(b *manifest.Bundle, a manifest.Artifact, needs []digest.Digest, err error) {
 	rec := report.Record{Kind: string(a.Kind), Name: a.Name, Arch: a.Arch, Digest: a.Digest, State: report.OK}
 	var reasons []string
-	if err != nil {
+	if err != nil && !errors.Is(err, errBad) {
 		reasons = append(reasons, err.Error())
 	}
 	for _, d := range needs {
 		desc, _ := b.Blob(d)
 		rec.Bytes += desc.Size
-		if bad := r.bad[d]; bad != nil && (err == nil || !strings.Contains(err.Error(), bad.Error())) {
+		if bad := r.bad[d]; bad != nil {
 			reasons = append(reasons, fmt.Sprintf("blob %s: %v", d, bad))
 		}
+	}
+	if len(reasons) == 0 && err != nil {
+		reasons = append(reasons, err.Error())
 	}
 	if len(reasons) > 0 {
 		rec.State, rec.Class = report.Damaged, r.class(needs)

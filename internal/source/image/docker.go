@@ -159,12 +159,12 @@ func sameTag(a, b string) bool {
 	if a == b {
 		return true
 	}
-	na, err := Normalize(a)
+	ra, err := parseReference(a)
 	if err != nil {
 		return false
 	}
-	nb, err := Normalize(b)
-	return err == nil && na == nb
+	rb, err := parseReference(b)
+	return err == nil && ra.String() == rb.String()
 }
 
 // readSaved hashes config and layers and makes the manifest.

@@ -2,6 +2,7 @@ package image
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -81,17 +82,14 @@ func mediaTypeOf(raw []byte, declared string) (string, error) {
 	return ocispec.MediaTypeImageManifest, nil
 }
 
-// readCapped reads r to its end, which must come within limit bytes. size is the announced length, -1 when unknown.
-func readCapped(place string, r io.Reader, size, limit int64) ([]byte, error) {
-	if size > limit {
-		return nil, badContent(place, "%d bytes are more than the %d allowed here", size, limit)
+// readDocument is digestio.ReadCapped with errors that name the place.
+func readDocument(place string, r io.Reader, size, limit int64) ([]byte, error) {
+	raw, err := digestio.ReadCapped(r, size, limit)
+	if _, long := errors.AsType[*digestio.LimitError](err); long {
+		return nil, &ContentError{Place: place, Err: err}
 	}
-	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", place, err)
-	}
-	if int64(len(raw)) > limit {
-		return nil, badContent(place, "more than the %d bytes allowed here", limit)
 	}
 	return raw, nil
 }

@@ -54,7 +54,7 @@ func TestDocumentMediaType(t *testing.T) {
 	}
 }
 
-func TestReadCapped(t *testing.T) {
+func TestReadDocument(t *testing.T) {
 	for _, tt := range []struct {
 		length int
 		size   int64
@@ -64,7 +64,7 @@ func TestReadCapped(t *testing.T) {
 		{length: 11, size: -1, err: "more than the 10 bytes"},
 		{length: 0, size: 11, err: "11 bytes are more than the 10"},
 	} {
-		raw, err := readCapped("here", strings.NewReader(strings.Repeat("x", tt.length)), tt.size, 10)
+		raw, err := readDocument("here", strings.NewReader(strings.Repeat("x", tt.length)), tt.size, 10)
 		if tt.err != "" {
 			wantError(t, err, "here: ", tt.err)
 		} else if err != nil || len(raw) != tt.length {

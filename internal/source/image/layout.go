@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,15 +15,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/digestio"
+	"airbundle/internal/regular"
 	"airbundle/manifest"
 )
 
-const (
-	// indexLimit bounds index.json, which lists every image of a layout.
-	indexLimit = 64 << 20
-	// maxDepth is how deep indexes may lie in indexes: index.json is not counted.
-	maxDepth = 4
-)
+// maxDepth is how deep indexes may lie in indexes: index.json is not counted.
+const maxDepth = 4
 
 // A medium holds the files of a layout or an archive.
 type medium interface {
@@ -44,32 +40,11 @@ func (d directory) place(name string) string {
 }
 
 func (d directory) open(name string) (io.ReadCloser, int64, error) {
-	f, info, err := openRegular(d.place(name))
+	f, info, err := regular.Open(d.place(name))
 	if err != nil {
 		return nil, 0, err
 	}
 	return f, info.Size(), nil
-}
-
-// openRegular opens a regular file; opening a FIFO or a device would block or do worse.
-func openRegular(path string) (*os.File, fs.FileInfo, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, badContent(path, "not a regular file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	// What was opened counts, should the name have changed hands since.
-	if info, err = f.Stat(); err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	return f, info, nil
 }
 
 // A layout is an OCI image layout.
@@ -78,7 +53,7 @@ type layout struct {
 	ref   string // org.opencontainers.image.ref.name of the entry meant; empty: the only one
 }
 
-func (l *layout) resolve(context.Context) (document, error) {
+func (l *layout) resolve(ctx context.Context) (document, error) {
 	entries, err := l.index()
 	if err != nil {
 		return document{}, err
@@ -87,7 +62,7 @@ func (l *layout) resolve(context.Context) (document, error) {
 	if err != nil {
 		return document{}, err
 	}
-	return l.read(entry)
+	return l.read(ctx, entry)
 }
 
 // index reads what the layout lists.
@@ -106,7 +81,7 @@ func (l *layout) index() ([]ocispec.Descriptor, error) {
 	if version.Version != ocispec.ImageLayoutVersion {
 		return nil, badContent(place, "layout version %q is not %s: a newer tool is needed", version.Version, ocispec.ImageLayoutVersion)
 	}
-	if raw, err = readFile(l.files, ocispec.ImageIndexFile, indexLimit); err != nil {
+	if raw, err = readFile(l.files, ocispec.ImageIndexFile, manifest.MaxRoot); err != nil {
 		return nil, err
 	}
 	place = l.files.place(ocispec.ImageIndexFile)
@@ -172,20 +147,20 @@ func list(words []string) string {
 }
 
 // manifest goes by the digest alone: the name may lead elsewhere by now.
-func (l *layout) manifest(_ context.Context, dgst digest.Digest) (document, error) {
+func (l *layout) manifest(ctx context.Context, dgst digest.Digest) (document, error) {
 	entries, err := l.index()
 	if err != nil {
 		return document{}, err
 	}
-	desc, err := l.find(entries, dgst)
+	desc, err := l.find(ctx, entries, dgst)
 	if err != nil {
 		return document{}, err
 	}
-	return l.read(desc)
+	return l.read(ctx, desc)
 }
 
 // find looks for the descriptor of a manifest or index, level by level down to maxDepth.
-func (l *layout) find(level []ocispec.Descriptor, dgst digest.Digest) (ocispec.Descriptor, error) {
+func (l *layout) find(ctx context.Context, level []ocispec.Descriptor, dgst digest.Digest) (ocispec.Descriptor, error) {
 	seen := map[digest.Digest]bool{}
 	var broken error
 	for depth := 0; len(level) > 0; depth++ {
@@ -201,7 +176,7 @@ func (l *layout) find(level []ocispec.Descriptor, dgst digest.Digest) (ocispec.D
 				return ocispec.Descriptor{}, badContent(l.files.place(ocispec.ImageIndexFile), "indexes lie more than %d deep in each other", maxDepth)
 			}
 			seen[d.Digest] = true
-			doc, err := l.read(d)
+			doc, err := l.read(ctx, d)
 			if err != nil {
 				broken = err // another index may still have what is looked for
 				continue
@@ -217,18 +192,18 @@ func (l *layout) find(level []ocispec.Descriptor, dgst digest.Digest) (ocispec.D
 }
 
 // read reads and checks the manifest or index of a descriptor.
-func (l *layout) read(desc ocispec.Descriptor) (document, error) {
+func (l *layout) read(ctx context.Context, desc ocispec.Descriptor) (document, error) {
 	name := blobPath(desc.Digest)
 	place := l.files.place(name)
 	if desc.Size > manifest.MaxImageJSON {
 		return document{}, badContent(place, "%d bytes are more than the %d allowed here", desc.Size, manifest.MaxImageJSON)
 	}
-	rc, err := l.blob(context.Background(), desc)
+	rc, err := l.blob(ctx, desc)
 	if err != nil {
 		return document{}, err
 	}
 	defer rc.Close()
-	raw, err := digestio.ReadAll(rc, desc, manifest.MaxImageJSON)
+	raw, err := digestio.ReadAll(untilDone(ctx, rc), desc, manifest.MaxImageJSON)
 	if err != nil {
 		return document{}, fmt.Errorf("%s: %w", place, err)
 	}
@@ -256,7 +231,7 @@ func readFile(m medium, name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer rc.Close()
-	return readCapped(m.place(name), rc, size, limit)
+	return readDocument(m.place(name), rc, size, limit)
 }
 
 // blobPath is where a layout keeps a blob; the digest must be valid.

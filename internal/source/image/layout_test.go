@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -286,5 +287,20 @@ func TestLayoutFiles(t *testing.T) {
 	_, err = New(Options{}).Resolve(t.Context(), "oci-layout:"+dir+"/nothing")
 	if !errors.Is(err, fs.ErrNotExist) || report.Classify(err) == report.ClassContent {
 		t.Errorf("%v does not say that the directory is missing", err)
+	}
+}
+
+func TestLayoutEndsWithItsContext(t *testing.T) {
+	img := newImage(t, types.OCIManifestSchema1)
+	dir, desc := newLayout(t, map[string]any{"": img}), descriptorOf(t, img)
+	ctx, cancel := contextWithCause(t)
+	cancel()
+	s := New(Options{})
+	_, resolved := s.Resolve(ctx, "oci-layout:"+dir)
+	_, _, read := s.Manifest(ctx, "oci-layout:"+dir, desc.Digest)
+	for _, err := range []error{resolved, read} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, want canceled", err)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -71,13 +70,11 @@ func (l *login) enter(ctx context.Context) (leave func(refused bool, err error) 
 // answered reports whether the registry has judged a request by its content,
 // and so was content with the credentials.
 func answered(err error) bool {
-	s, ok := errors.AsType[*httpx.StatusError](err)
-	return err == nil || ok && (s.Code == http.StatusUnauthorized || s.Code == http.StatusForbidden || s.Code == http.StatusNotFound)
-}
-
-func isUnauthorized(err error) bool {
-	s, ok := errors.AsType[*httpx.StatusError](err)
-	return ok && s.Code == http.StatusUnauthorized
+	switch httpx.StatusCode(err) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return true
+	}
+	return err == nil
 }
 
 // lookUp asks the keychain for the credentials of a repository. The keychain may

@@ -336,6 +336,25 @@ func TestHelperOutputStaysSecret(t *testing.T) {
 	}
 }
 
+func TestBadDockerConfig(t *testing.T) {
+	for label, config := range map[string]string{
+		"no JSON": `{"auths":`, "other type": `{"auths":[]}`, "auth no base64": `{"auths":{"host.invalid":{"auth":"%%hush%%"}}}`,
+		"no such helper": `{"credHelpers":{"host.invalid":"nowhere-to-be-found"}}`,
+	} {
+		path := writeFile(t, "config.json", config)
+		t.Setenv("DOCKER_CONFIG", filepath.Dir(path))
+		t.Setenv("HOME", t.TempDir())
+		_, err := New(Options{}).Resolve(t.Context(), "host.invalid/a/b:v1")
+		if c := report.Classify(err); c != report.ClassLocal {
+			t.Errorf("%s: class %d of %v", label, c, err)
+		}
+		wantError(t, err, "credentials for host.invalid")
+		if strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: error shows a secret: %v", label, err)
+		}
+	}
+}
+
 // The docker config knows Docker Hub by a name of its own, and its tokens come from another host.
 func TestDockerHubCredentials(t *testing.T) {
 	dockerConfig(t, "https://index.docker.io/v1/", "joe", "secret")

@@ -3,6 +3,7 @@ package image
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -17,26 +18,6 @@ const (
 	archivePrefix = "oci-archive:"
 	dockerPrefix  = "docker-archive:"
 )
-
-// Local reports whether source names files on this machine rather than a registry.
-func Local(source string) bool {
-	_, _, local := cutLocal(source)
-	return local
-}
-
-// Normalize returns the full reference of a registry source: with the registry's
-// host and the tag or digest (or both) written out, so that busybox becomes
-// docker.io/library/busybox:latest. A local source has none and is an error.
-func Normalize(source string) (string, error) {
-	if Local(source) {
-		return "", usage("image %s: a local source has no reference", source)
-	}
-	ref, err := parseReference(source)
-	if err != nil {
-		return "", err
-	}
-	return ref.String(), nil
-}
 
 // cutLocal splits the prefix off a local source.
 func cutLocal(source string) (prefix, rest string, local bool) {
@@ -62,17 +43,25 @@ func splitPath(dir, rest string) (path, ref string, err error) {
 }
 
 // parseReference parses a registry source by docker's own grammar, which
-// go-containerregistry's does not enforce: it would let "host/../x" through.
+// go-containerregistry's does not enforce: it would let "host/../x" through. What is
+// left out is filled in: busybox becomes docker.io/library/busybox:latest.
 func parseReference(source string) (reference.Named, error) {
 	if strings.Contains(source, "://") {
 		return nil, usage("image %s: a reference has no scheme", httpx.Redact(source))
 	}
 	ref, err := reference.ParseNormalizedNamed(source)
+	if err != nil && strings.ContainsAny(source, "@?") && !almostPinned.MatchString(source) {
+		// The parser's own words would quote secrets.
+		return nil, usage("image %s: not a reference, which has neither a login nor a query", strings.TrimPrefix(httpx.Redact("//"+source), "//"))
+	}
 	if err != nil {
 		return nil, usage("image %s: %w", source, err)
 	}
 	return reference.TagNameOnly(ref), nil
 }
+
+// almostPinned is what may be meant as NAME@DIGEST, and holds no secret.
+var almostPinned = regexp.MustCompile(`^[^@?]+@[a-z0-9+._-]+:[0-9A-Fa-f]*$`)
 
 // usage is an error of what somebody wrote into a request or a lock.
 func usage(format string, args ...any) error {

@@ -10,7 +10,7 @@ import (
 	"airbundle/internal/report"
 )
 
-func TestNormalize(t *testing.T) {
+func TestParseReference(t *testing.T) {
 	dgst := "sha256:" + strings.Repeat("ab", 32)
 	for _, tt := range []struct {
 		source, want, err string
@@ -32,30 +32,34 @@ func TestNormalize(t *testing.T) {
 		{source: "host:5000/a:", err: "invalid reference"},
 		{source: "host:5000/a@sha256:abcd", err: "invalid"},
 		{source: "https://joe:secret@host/a:v1", err: "image https://host/a:v1: a reference has no scheme"},
-		{source: "oci-layout:dir:v1", err: "local source"},
+		{source: "joe:secret@host/a:v1", err: "image host/a:v1: not a reference"},
+		{source: "joe:Secret@host.io/a:v1?x=secret", err: "image host.io/a:v1?x=REDACTED: not a reference"},
+		{source: "host.io/A?token=secret", err: "image host.io/A?token=REDACTED: not a reference"},
+		{source: "host.io/a%zz?token=secret", err: "not a reference"},
+		{source: "busybox@sha256:abcd", err: "image busybox@sha256:abcd: "},
 	} {
-		got, err := Normalize(tt.source)
+		got, err := parseReference(tt.source)
 		if tt.err != "" {
 			wantError(t, err, tt.err)
 			if c := report.Classify(err); c != report.ClassUsage {
 				t.Errorf("%q: class %d, want %d", tt.source, c, report.ClassUsage)
 			}
-			if strings.Contains(err.Error(), "secret") {
+			if strings.Contains(strings.ToLower(err.Error()), "secret") {
 				t.Errorf("error shows a password: %v", err)
 			}
-		} else if err != nil || got != tt.want {
-			t.Errorf("Normalize(%q) = %q, %v; want %q", tt.source, got, err, tt.want)
+		} else if err != nil || got.String() != tt.want {
+			t.Errorf("parseReference(%q) = %q, %v; want %q", tt.source, got, err, tt.want)
 		}
 	}
 }
 
-func TestLocal(t *testing.T) {
+func TestCutLocal(t *testing.T) {
 	for source, want := range map[string]bool{
 		"oci-layout:d": true, "oci-archive:f.tar:v1": true, "docker-archive:f.tar": true,
 		"busybox": false, "oci-archive": false, "host/oci-layout:v1": false, "oci:dir": false,
 	} {
-		if got := Local(source); got != want {
-			t.Errorf("Local(%q) = %t", source, got)
+		if _, _, got := cutLocal(source); got != want {
+			t.Errorf("cutLocal(%q) = %t", source, got)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func (r *repository) fetch(ctx context.Context, identifier string, want digest.D
 	}
 	defer resp.Body.Close()
 	place := r.url("manifests/" + identifier).String()
-	raw, err := readCapped(place, resp.Body, resp.ContentLength, manifest.MaxImageJSON)
+	raw, err := readDocument(place, resp.Body, resp.ContentLength, manifest.MaxImageJSON)
 	if err != nil {
 		return document{}, err
 	}
@@ -193,7 +193,7 @@ func (r *repository) get(ctx context.Context, path, accept string) (*http.Respon
 func (r *repository) send(ctx context.Context, lg *login, path, accept string) (resp *http.Response, refused bool, err error) {
 	client, err := r.connect(ctx, lg)
 	if err != nil {
-		return nil, isUnauthorized(err), err
+		return nil, httpx.StatusCode(err) == http.StatusUnauthorized, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url(path).String(), nil)
 	if err != nil {
@@ -208,11 +208,11 @@ func (r *repository) send(ctx context.Context, lg *login, path, accept string) (
 	}
 	// A 401 that asks for a token comes to a login that was good enough to get one
 	// before; one of a host that was redirected to says nothing of the login here.
-	basic := resp.Request.URL.Host == req.URL.Host && slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), func(v string) bool {
+	basic := httpx.SameOrigin(resp.Request.URL, req.URL) && slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), func(v string) bool {
 		return strings.HasPrefix(strings.ToLower(v), "basic")
 	})
 	if err := httpx.CheckStatus(resp, http.StatusOK); err != nil {
-		return nil, basic && isUnauthorized(err), err
+		return nil, basic && httpx.StatusCode(err) == http.StatusUnauthorized, err
 	}
 	return resp, false, nil
 }

@@ -12,6 +12,8 @@ import (
 	"path"
 	"strings"
 	"sync"
+
+	"airbundle/internal/regular"
 )
 
 const (
@@ -63,7 +65,7 @@ func (t *tarFile) open(name string) (io.ReadCloser, int64, error) {
 
 // contents returns what is in the file now.
 func (t *tarFile) contents() (*contents, error) {
-	f, info, err := openRegular(t.path)
+	f, info, err := regular.Open(t.path)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +112,7 @@ func (c *contents) open(name string) (io.ReadCloser, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	f, info, err := openRegular(c.path)
+	f, info, err := regular.Open(c.path)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -111,7 +111,10 @@ func TestTarFileDamage(t *testing.T) {
 		})
 	}
 	_, err := New(Options{}).Resolve(t.Context(), "oci-archive:"+t.TempDir())
-	wantError(t, err, "not a regular file")
+	wantError(t, err, "is a directory")
+	if c := report.Classify(err); c != report.ClassLocal {
+		t.Errorf("class %d of %v", c, err)
+	}
 	_, err = New(Options{}).Resolve(t.Context(), "oci-archive:/nowhere.tar")
 	if !errors.Is(err, fs.ErrNotExist) || report.Classify(err) == report.ClassContent {
 		t.Errorf("%v does not say that the file is missing", err)

@@ -33,9 +33,7 @@ func (w *wire) isPlain(host string) bool { return slices.Contains(w.plain, host)
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	plain := w.isPlain(req.URL.Host)
 	if req.URL.Scheme != "https" && !plain {
-		if req.Body != nil {
-			req.Body.Close()
-		}
+		httpx.CloseRequest(req)
 		return nil, fmt.Errorf("plain HTTP to %s refused: only hosts named by --plain-http are spoken to without TLS", req.URL.Host)
 	}
 	out := req.Clone(req.Context())
@@ -66,7 +64,19 @@ type wireError struct {
 func (e *wireError) Error() string { return e.text }
 func (e *wireError) Unwrap() error { return e.err }
 
-var urlPattern = regexp.MustCompile(`https?://[^\s"'<>]+`)
+// words are what may be a URL, or a part of one: realms and redirects need not be whole.
+var words = regexp.MustCompile(`[^\s"'<>()]+`)
+
+// redact takes the secrets of URLs out of a text.
+func redact(text string) string {
+	return words.ReplaceAllStringFunc(text, func(word string) string {
+		if !strings.Contains(word, "://") && !strings.ContainsAny(word, "?@") || almostPinned.MatchString(word) {
+			return word
+		}
+		end := strings.TrimRight(word, ":,;")
+		return httpx.Redact(end) + word[len(end):]
+	})
+}
 
 // translate takes go-containerregistry's error types and the secrets of URLs
 // out of an error: an answer of a server becomes an *httpx.StatusError.
@@ -74,7 +84,7 @@ func translate(err error) error {
 	if te, ok := errors.AsType[*transport.Error](err); ok {
 		return statusError(te)
 	}
-	return &wireError{text: urlPattern.ReplaceAllStringFunc(firstLine(err), httpx.Redact), err: err}
+	return &wireError{text: redact(firstLine(err)), err: err}
 }
 
 // firstLine is the text of an error up to the first line break, behind which the

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
+	"airbundle/internal/digestio"
 	"airbundle/internal/httpx"
 )
 
@@ -31,16 +31,9 @@ func (s *Source) Checksums(ctx context.Context, rawURL string) (map[string]diges
 	}
 	defer c.Close()
 	shown := httpx.Redact(rawURL)
-	if c.size > maxChecksums {
-		return nil, fmt.Errorf("read checksums %s: %d bytes are more than the %d allowed here", shown, c.size, maxChecksums)
-	}
-	// One byte more tells a file of exactly the allowed size from a longer one.
-	data, err := io.ReadAll(io.LimitReader(c, maxChecksums+1))
+	data, err := digestio.ReadCapped(c, c.size, maxChecksums)
 	if err != nil {
 		return nil, fmt.Errorf("read checksums %s: %w", shown, err)
-	}
-	if len(data) > maxChecksums {
-		return nil, fmt.Errorf("read checksums %s: more than the %d bytes allowed here", shown, maxChecksums)
 	}
 	if !c.whole {
 		return nil, fmt.Errorf("read checksums %s: the server says neither how long the file is nor where it ends", shown)

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
-	"syscall"
+
+	"airbundle/internal/httpx"
+	"airbundle/internal/regular"
 )
 
 // openFile opens a file: URL as any program opens a path: links are followed,
@@ -14,20 +15,11 @@ import (
 func (s *Source) openFile(u *url.URL) (*content, error) {
 	path, err := s.path(u)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", u, err)
+		return nil, fmt.Errorf("open %s: %w", httpx.RedactURL(u), err)
 	}
-	// Without O_NONBLOCK a FIFO would be waited for before it can be refused.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, info, err := regular.Open(path)
 	if err != nil {
 		return nil, err // names path and cause
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("open %s: not a regular file", path)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
 	}
 	return &content{ReadCloser: f, size: info.Size(), whole: true}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"airbundle/internal/digestio"
+	"airbundle/internal/report"
 )
 
 func TestFileURLs(t *testing.T) {
@@ -45,9 +46,9 @@ func TestFileURLs(t *testing.T) {
 		{"file:escapes", ""}, // a plain open: what it is, the digest decides
 		{"file:", "names no file"},
 		{"file:///", "names no file"},
-		{"file:sub", "not a regular file"},
-		{"file:to-dir", "not a regular file"},
-		{"file:.", "not a regular file"},
+		{"file:sub", "is a directory"},
+		{"file:to-dir", "is a directory"},
+		{"file:.", "is a directory"},
 		{"file:fifo", "not a regular file"},
 		{"file:///dev/null", "not a regular file"},
 		{"file:dangling", "no such file"},
@@ -80,6 +81,19 @@ func TestFileURLs(t *testing.T) {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})
+	}
+}
+
+// What is wrong with our own files is a matter of this machine.
+func TestClassOfFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"file:.", "file:fifo", "file:absent", "file:///dev/null"} {
+		if _, _, err := newSource(t, dir).Pin(t.Context(), url); report.Classify(err) != report.ClassLocal {
+			t.Errorf("%s: class %d of %v", url, report.Classify(err), err)
+		}
 	}
 }
 

@@ -55,10 +55,9 @@ func (s *Source) Open(ctx context.Context, rawURL string, want ocispec.Descripto
 	return c.ReadCloser, nil
 }
 
-// Pin reads the whole content of rawURL, into w unless w is nil, and returns its
-// size and digest. A server that does not say where its content ends is refused,
+// Pin reads the whole content of rawURL and returns its size and digest. A server that does not say where its content ends is refused,
 // because a cut download would be pinned as if it were the whole.
-func (s *Source) Pin(ctx context.Context, rawURL string, w io.Writer) (int64, digest.Digest, error) {
+func (s *Source) Pin(ctx context.Context, rawURL string) (int64, digest.Digest, error) {
 	c, err := s.open(ctx, rawURL)
 	if err != nil {
 		return 0, "", err
@@ -68,11 +67,7 @@ func (s *Source) Pin(ctx context.Context, rawURL string, w io.Writer) (int64, di
 		return 0, "", fmt.Errorf("pin %s: the server says neither how long the content is nor where it ends", httpx.Redact(rawURL))
 	}
 	hash := digest.Canonical.Digester()
-	out := io.Writer(hash.Hash())
-	if w != nil {
-		out = io.MultiWriter(out, w)
-	}
-	n, err := io.Copy(out, c)
+	n, err := io.Copy(hash.Hash(), c)
 	if err != nil {
 		return 0, "", fmt.Errorf("pin %s: %w", httpx.Redact(rawURL), err)
 	}

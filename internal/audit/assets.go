@@ -8,14 +8,14 @@ import (
 	"path"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"airbundle/internal/digestio"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 var errImagesOnly = report.WithClass(report.ClassUsage, errors.New("a plain registry holds images only: audit a Nexus with --nexus, or select --only image"))
@@ -38,8 +38,9 @@ func (r *run) assets(ctx context.Context, items []target.Item) {
 	r.each(len(todo), func(i int) {
 		rec := record(todo[i])
 		proof, err := r.asset(ctx, todo[i], served)
-		rec.Proof = proof
-		r.judge(&rec, err)
+		if r.judge(&rec, err); rec.State == report.Present {
+			rec.Proof = proof
+		}
 		r.rep.Add(rec)
 	})
 }

@@ -13,16 +13,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+	"oras.land/oras-go/v2/errdef"
+
 	"airbundle/internal/httpx"
 	"airbundle/internal/progress"
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
-	"oras.land/oras-go/v2/errdef"
 )
 
 // Images is a registry to be read. Absence is errdef.ErrNotFound, and nothing else is.
@@ -59,17 +59,19 @@ type Options struct {
 // A Summary counts what one audit did.
 type Summary struct {
 	Artifacts int     `json:"artifacts"`
-	Read      int64   `json:"bytesRead"` // downloaded and hashed
+	Claimed   int     `json:"blobsNotRead"` // of images: known by the target's word only
+	Read      int64   `json:"bytesRead"`    // downloaded and hashed
 	Seconds   float64 `json:"seconds"`
 }
 
 type run struct {
-	bundle *manifest.Bundle
-	to     Target
-	o      Options
-	rep    *report.Report
-	stop   context.CancelCauseFunc
-	read   atomic.Int64
+	bundle  *manifest.Bundle
+	to      Target
+	o       Options
+	rep     *report.Report
+	stop    context.CancelCauseFunc
+	read    atomic.Int64
+	claimed int
 }
 
 // Run audits the items at the target. The error is only for an interrupted run.
@@ -84,7 +86,7 @@ func Run(ctx context.Context, b *manifest.Bundle, items []target.Item, to Target
 	r := &run{bundle: b, to: to, o: o, stop: stop, rep: &report.Report{Command: "audit", Bundle: b.Root.Digest, Name: b.Table.Name}}
 	r.images(ctx, items)
 	r.assets(ctx, items)
-	sum := &Summary{Artifacts: len(items), Read: r.read.Load(), Seconds: time.Since(start).Seconds()}
+	sum := &Summary{Artifacts: len(items), Claimed: r.claimed, Read: r.read.Load(), Seconds: time.Since(start).Seconds()}
 	if err := context.Cause(ctx); err != nil && !isUnauthorized(err) {
 		return r.rep, sum, fmt.Errorf("audit stopped: %w", err)
 	}
@@ -119,15 +121,20 @@ func (r *run) judge(rec *report.Record, err error) {
 	default:
 		rec.State, rec.Reason, rec.Class = report.Unknown, err.Error(), class
 		if isUnauthorized(err) {
-			r.stop(err) // further tries would lock the account
+			r.stop(&refusedLogin{err}) // further tries would lock the account
 		}
 	}
 }
 
-func isUnauthorized(err error) bool {
-	s, ok := errors.AsType[*httpx.StatusError](err)
-	return ok && s.Code == http.StatusUnauthorized
-}
+func isUnauthorized(err error) bool { return httpx.StatusCode(err) == http.StatusUnauthorized }
+
+// A refusedLogin ends everything that was not begun.
+type refusedLogin struct{ err error }
+
+func (e *refusedLogin) Error() string { return "not asked, because the login was refused" }
+
+// Unwrap returns the server's answer.
+func (e *refusedLogin) Unwrap() error { return e.err }
 
 // A differentError says that something else is at the place.
 type differentError struct{ have, want string }

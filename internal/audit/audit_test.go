@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/audit"
 	"airbundle/internal/bundletest"
@@ -17,8 +19,6 @@ import (
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // A site is a registry that holds the images of a bundle, and the bundle's root; the
@@ -56,7 +56,7 @@ func newSite(t *testing.T) *site {
 	}})
 	client := httpx.NewClient(httpx.NewTransport(httpx.Options{Attempts: 2, Backoff: func(int) time.Duration { return time.Millisecond }}))
 	s.client = registry.New(registry.Options{Base: s.reg.URL, Client: client})
-	rep, _, err := push.Run(t.Context(), a.Bundle(), a, target.Default(), s.items(), push.Target{Images: s.client}, push.Options{})
+	rep, _, err := push.Run(t.Context(), a.Bundle(), a, s.items(), push.Target{Images: s.client}, push.Options{})
 	if err != nil || rep.Code() != 0 {
 		t.Fatalf("push: %v, %+v", err, rep.Findings())
 	}

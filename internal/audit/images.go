@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	"airbundle/internal/report"
-	"airbundle/internal/target"
-	"airbundle/manifest"
-
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
+
+	"airbundle/internal/report"
+	"airbundle/internal/target"
+	"airbundle/manifest"
 )
 
 // A view is what the target shows of one image under one name.
@@ -22,6 +22,7 @@ type view struct {
 	item      target.Item
 	ref       target.Ref
 	top       report.Record
+	nameless  bool // only the platforms can be asked for
 	platforms []platformView
 }
 
@@ -61,6 +62,9 @@ func (r *run) images(ctx context.Context, items []target.Item) {
 	}
 	failed := make([]error, len(keys))
 	r.each(len(keys), func(i int) { failed[i] = r.blob(ctx, keys[i].repo, blobs[keys[i]]) })
+	if !r.o.Deep {
+		r.claimed = len(keys)
+	}
 	verdict := make(map[blobKey]error, len(keys))
 	for i, k := range keys {
 		verdict[k] = failed[i]
@@ -72,8 +76,17 @@ func (r *run) images(ctx context.Context, items []target.Item) {
 
 // look fetches the manifests that a name leads to.
 func (r *run) look(ctx context.Context, v *view) {
-	v.top = report.Record{Kind: string(manifest.KindImage), Name: v.item.Name, Digest: v.item.Digest, Place: v.ref.String(), Proof: "manifest read and hashed"}
+	v.top = report.Record{Kind: string(manifest.KindImage), Name: v.item.Name, Digest: v.item.Digest, Place: v.ref.String()}
 	want := v.ref.Tag
+	if want == "" && v.item.Partial {
+		// The digest names an index of more platforms, which was not pushed; nothing names
+		// a smaller one.
+		v.nameless = true
+		for _, p := range v.item.Platforms {
+			v.platforms = append(v.platforms, r.platform(ctx, v, p))
+		}
+		return
+	}
 	if want == "" {
 		want = v.item.Digest.String()
 	}
@@ -82,6 +95,9 @@ func (r *run) look(ctx context.Context, v *view) {
 		err = v.compare(raw, have)
 	}
 	r.judge(&v.top, err)
+	if v.top.State == report.Present {
+		v.top.Proof = "manifest read and hashed"
+	}
 	for _, p := range v.item.Platforms {
 		v.platforms = append(v.platforms, r.platform(ctx, v, p))
 	}
@@ -158,7 +174,9 @@ func (r *run) blob(ctx context.Context, repo string, desc ocispec.Descriptor) er
 
 // conclude records the name and its platforms.
 func (r *run) conclude(v *view, verdict map[blobKey]error) {
-	r.rep.Add(v.top)
+	if !v.nameless {
+		r.rep.Add(v.top)
+	}
 	for _, p := range v.platforms {
 		if p.rec.State == report.Present {
 			var errs []error
@@ -182,20 +200,16 @@ func (r *run) judgeBlobs(rec *report.Record, total int, errs []error) {
 		}
 		return
 	}
-	absent := 0
+	var others []error
 	for _, err := range errs {
-		if errors.Is(err, errdef.ErrNotFound) {
-			absent++
+		if !errors.Is(err, errdef.ErrNotFound) {
+			others = append(others, err)
 		}
 	}
-	if absent == len(errs) {
+	if len(others) > 0 {
+		r.judge(rec, errors.Join(others...)) // worse than what is merely absent
+	} else {
 		rec.State, rec.Class = report.Missing, report.ClassIncomplete
-		rec.Reason = fmt.Sprintf("%d of %d blobs not found: %v", absent, total, errors.Join(errs...))
-		return
 	}
-	r.judge(rec, errors.Join(errs...))
-	if absent > 0 && rec.State == report.Missing { // a joined not-found must not hide what else is wrong
-		rec.State, rec.Class = report.Unknown, report.ClassUnavailable
-		rec.Reason = errors.Join(errs...).Error()
-	}
+	rec.Reason = fmt.Sprintf("%d of %d blobs are not as they should be: %v", len(errs), total, errors.Join(errs...))
 }

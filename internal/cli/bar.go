@@ -2,15 +2,14 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"airbundle/internal/progress"
-
 	"github.com/schollz/progressbar/v3"
+
+	"airbundle/internal/progress"
 )
 
 // A Bar sums up the bytes of all tasks of one piece of work. On a terminal it is drawn
@@ -67,16 +66,23 @@ func (t barTask) Add(n int64) {
 
 func (t barTask) End(error) {}
 
-// A Talk prints lines to the operator, one at a time, and nothing when it is quiet. On
-// a terminal the bar says enough, and lines are left out.
+// A Talk prints lines to the operator, one at a time, and nothing when it is quiet.
 type Talk struct {
 	mu    sync.Mutex
-	w     io.Writer
+	s     Streams
 	quiet bool
 }
 
 // NewTalk returns a Talk on the streams' Err.
-func NewTalk(s Streams, quiet bool) *Talk { return &Talk{w: s.Err, quiet: quiet} }
+func NewTalk(s Streams, quiet bool) *Talk { return &Talk{s: s, quiet: quiet} }
+
+// Item prints one line about one artifact, except on a terminal, where the bar says
+// enough.
+func (t *Talk) Item(format string, args ...any) {
+	if !t.s.Terminal {
+		t.Printf(format, args...)
+	}
+}
 
 // Printf prints one line.
 func (t *Talk) Printf(format string, args ...any) {
@@ -85,7 +91,7 @@ func (t *Talk) Printf(format string, args ...any) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintf(t.w, format+"\n", args...)
+	fmt.Fprintf(t.s.Err, format+"\n", args...)
 }
 
 // Logger returns a log that prints a line an event on the streams' Err, without the time,

@@ -14,13 +14,11 @@ import (
 	"strings"
 	"syscall"
 
-	"airbundle/internal/archive"
-	"airbundle/internal/lockfile"
-	"airbundle/internal/report"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"airbundle/internal/report"
 )
 
 // Streams are the program's standard streams: results go to Out, all talk to Err.
@@ -39,7 +37,7 @@ func System() Streams {
 type SignalError struct{ Signal syscall.Signal }
 
 func (e *SignalError) Error() string {
-	return "signal: " + e.Signal.String() + "; the same command again goes on where this one was"
+	return "signal: " + e.Signal.String()
 }
 
 // Notify returns a context that ends with a *SignalError on the first SIGINT or
@@ -130,15 +128,6 @@ func exitCode(err error, started bool) int {
 	}
 	if !started {
 		return int(report.ClassUsage)
-	}
-	if _, ok := errors.AsType[*lockfile.Errors](err); ok {
-		return int(report.ClassUsage)
-	}
-	if _, ok := errors.AsType[*archive.LockedError](err); ok {
-		return int(report.ClassLocked)
-	}
-	if _, ok := errors.AsType[*archive.FormatError](err); ok || errors.Is(err, archive.ErrNotBundle) {
-		return int(report.ClassContent)
 	}
 	return int(report.Classify(err))
 }

@@ -6,23 +6,24 @@ import (
 	"log/slog"
 	"os"
 
-	"airbundle/internal/httpx"
-
 	"github.com/spf13/pflag"
+
+	"airbundle/internal/httpx"
 )
 
 // Network are the flags of every command that talks to servers.
 type Network struct {
 	CAFile    string
 	PlainHTTP []string
-	PerHost   int
+	PerHost   Jobs
 }
 
 // AddFlags adds the network flags.
 func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&n.CAFile, "ca-file", "", "PEM file of certificate authorities to trust beside the system's")
 	f.StringSliceVar(&n.PlainHTTP, "plain-http", nil, "registry `host[:port]` to talk to without TLS; may be repeated")
-	f.IntVar(&n.PerHost, "per-host", 8, "requests in flight to one host at most")
+	n.PerHost = 8
+	f.Var(&n.PerHost, "per-host", "`number` of requests in flight to one host at most")
 }
 
 // Transport returns the one transport of the program; it says to log what it tries again.
@@ -31,7 +32,7 @@ func (n *Network) Transport(log *slog.Logger) (*httpx.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return httpx.NewTransport(httpx.Options{PerHost: n.PerHost, RootCAs: roots, UserAgent: "airbundle/" + Version(), Log: log}), nil
+	return httpx.NewTransport(httpx.Options{PerHost: int(n.PerHost), RootCAs: roots, UserAgent: "airbundle/" + Version(), Log: log}), nil
 }
 
 func (n *Network) roots() (*x509.CertPool, error) {

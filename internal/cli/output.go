@@ -2,12 +2,14 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-
-	"airbundle/internal/report"
+	"strconv"
 
 	"github.com/spf13/pflag"
+
+	"airbundle/internal/report"
 )
 
 // An Output is the --output flag: text or json.
@@ -37,6 +39,51 @@ func (o *Output) Set(v string) error {
 	return nil
 }
 
+// Results are the flags that say what is printed, and how.
+type Results struct {
+	Output         Output
+	Quiet, Verbose bool
+}
+
+// AddFlags adds --output, --quiet and, for commands with reports, --verbose.
+func (r *Results) AddFlags(f *pflag.FlagSet, verbose bool) {
+	r.Output.AddFlag(f)
+	f.BoolVar(&r.Quiet, "quiet", false, "print results only")
+	if verbose {
+		f.BoolVar(&r.Verbose, "verbose", false, "print good artifacts too")
+	}
+}
+
+// Jobs is a number of things done at once, at least 1.
+type Jobs int
+
+// AddFlag adds --jobs; where n is 0, the text says what the default is.
+func (j *Jobs) AddFlag(f *pflag.FlagSet, n int, what string) {
+	*j = Jobs(n)
+	f.Var(j, "jobs", what)
+}
+
+// String implements pflag.Value.
+func (j *Jobs) String() string {
+	if *j == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*j))
+}
+
+// Type implements pflag.Value.
+func (j *Jobs) Type() string { return "n" }
+
+// Set implements pflag.Value.
+func (j *Jobs) Set(v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > 1024 {
+		return Usage("%q is not a number from 1 to 1024", v)
+	}
+	*j = Jobs(n)
+	return nil
+}
+
 // WriteJSON prints one value as indented JSON.
 func WriteJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
@@ -45,13 +92,28 @@ func WriteJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// Judge runs a command that ends with a report. Where it fails before there is one, and
+// results are wanted as JSON, a report with that one finding is printed all the same.
+func Judge(s Streams, command, path string, o Results, run func() error) error {
+	err := run()
+	if _, told := errors.AsType[*ResultError](err); err == nil || told || !o.Output.JSON() {
+		return err
+	}
+	rep := &report.Report{Command: command, Trust: "none"}
+	rep.Add(report.Record{Kind: "archive", Name: path, State: report.Failed, Reason: err.Error(), Class: report.Class(exitCode(err, true))})
+	if werr := rep.WriteJSON(s.Out, nil); werr != nil {
+		return errors.Join(err, werr)
+	}
+	return err
+}
+
 // PrintReport prints a report with its last line, or its JSON form with the summary. It
 // returns a *ResultError when the report has findings.
-func PrintReport(s Streams, rep *report.Report, o Output, verbose bool, last string, summary any) error {
+func PrintReport(s Streams, rep *report.Report, o Results, last string, summary any) error {
 	var err error
-	if o.JSON() {
+	if o.Output.JSON() {
 		err = rep.WriteJSON(s.Out, summary)
-	} else if err = rep.WriteText(s.Out, verbose); err == nil {
+	} else if err = rep.WriteText(s.Out, o.Verbose); err == nil {
 		_, err = fmt.Fprintln(s.Out, last)
 	}
 	if err != nil {

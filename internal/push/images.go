@@ -10,13 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+	"oras.land/oras-go/v2/errdef"
+
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/errdef"
 )
 
 // A publication is one image on its way to one repository, under one or more tags.
@@ -58,13 +59,7 @@ type blobKey struct {
 // imageTasks reads the images, asks the target for the tags, and returns a task for each
 // blob in each repository. The last task of a publication puts its manifests.
 func (r *run) imageTasks(ctx context.Context, items []target.Item) []task {
-	var pubs []*publication
-	for _, it := range items {
-		if it.Kind == manifest.KindImage {
-			pubs = append(pubs, r.publications(ctx, it)...)
-		}
-	}
-	pubs = slices.DeleteFunc(pubs, func(p *publication) bool { return !r.settleTags(ctx, p) })
+	pubs := r.readImages(ctx, items)
 	waiting := map[blobKey][]*publication{}
 	states := map[digest.Digest]*blobState{}
 	var keys []blobKey
@@ -94,12 +89,29 @@ func (r *run) imageTasks(ctx context.Context, items []target.Item) []task {
 	return tasks
 }
 
+// readImages reads the images and asks for their tags, several at once.
+func (r *run) readImages(ctx context.Context, items []target.Item) []*publication {
+	found := make([][]*publication, len(items))
+	g := new(errgroup.Group)
+	g.SetLimit(r.o.Jobs)
+	for i, it := range items {
+		if it.Kind == manifest.KindImage {
+			g.Go(func() error {
+				found[i] = slices.DeleteFunc(r.publications(ctx, it), func(p *publication) bool { return !r.settleTags(ctx, p) })
+				return nil
+			})
+		}
+	}
+	_ = g.Wait()
+	return slices.Concat(found...)
+}
+
 // publications reads one image and returns what is to be published of it, one for each
 // repository name.
 func (r *run) publications(ctx context.Context, it target.Item) []*publication {
 	start := time.Now()
 	img := r.bundle.Table.Images[it.Index]
-	tree, err := r.bundle.ReadImage(ctx, img, r.read)
+	tree, err := r.bundle.ReadImage(ctx, img, r.store.Read)
 	if err == nil && it.Partial {
 		err = narrow(tree, it.Platforms)
 	}
@@ -155,14 +167,26 @@ func (p *publication) blobs() []digest.Digest {
 	return slices.Compact(all)
 }
 
-// manifests lists children first, the top last.
+// manifests lists children first, the top last. Of an image that is known by digest only,
+// and of which not all platforms are pushed, the platforms are all there is: its digest
+// names an index of more, and nothing names a smaller one.
 func (p *publication) manifests() []manifest.ImageManifest {
+	if p.nameless() {
+		return p.below
+	}
 	return append(slices.Clone(p.below), p.top)
+}
+
+func (p *publication) nameless() bool {
+	return p.item.Partial && slices.Equal(p.tags, []string{""})
 }
 
 func (p *publication) record(tag string) report.Record {
 	rec := record(p.item, target.Ref{Repository: p.repo, Tag: tag}.String())
 	rec.Digest, rec.Bytes, rec.Seconds = p.top.Desc.Digest, p.sent.Load(), time.Since(p.start).Seconds()
+	if p.nameless() {
+		rec.Digest, rec.Proof = p.item.Digest, "selected platforms only, by their own digests: this digest names an index of more and will not resolve"
+	}
 	return rec
 }
 

@@ -10,11 +10,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/target"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // A held record is an RPM that was put, and counts as done when the metadata that
@@ -36,7 +36,8 @@ func (r *run) hold(it target.Item, rec report.Record) {
 func (r *run) awaitMetadata(ctx context.Context) {
 	wait := cmp.Or(r.o.MetadataWait, 15*time.Minute+time.Duration(len(r.held))*time.Second)
 	poll := cmp.Or(r.o.MetadataPoll, time.Second)
-	deadline := time.Now().Add(wait)
+	start := time.Now()
+	deadline := start.Add(wait)
 	var last error
 	for len(r.held) > 0 {
 		last = r.lookUp(ctx)
@@ -54,7 +55,7 @@ func (r *run) awaitMetadata(ctx context.Context) {
 	}
 	for _, h := range r.held {
 		h.rec.State, h.rec.Class = report.Missing, report.ClassIncomplete
-		h.rec.Reason = fmt.Sprintf("uploaded, but the served yum metadata does not list it after %s; push again or rebuild the repository's metadata", wait)
+		h.rec.Reason = fmt.Sprintf("uploaded, but the served yum metadata does not list it after %s; push again or rebuild the repository's metadata", time.Since(start).Round(time.Second))
 		if last != nil {
 			h.rec.Reason += ": " + last.Error()
 		}

@@ -16,21 +16,23 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
 	"airbundle/internal/httpx"
 	"airbundle/internal/progress"
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // A Store is an opened archive. What Fetch yields is verified: EOF means that it is
 // what the descriptor says.
 type Store interface {
 	Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
+	// Read returns the verified bytes of a small blob.
+	Read(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
 }
 
 // An Opener opens the content to send; a retry opens it anew.
@@ -41,7 +43,8 @@ type Blobs interface {
 	// StatBlob returns the size of a blob; errdef.ErrNotFound only when it is absent.
 	StatBlob(ctx context.Context, repo string, d digest.Digest) (int64, error)
 	// PushBlob makes a blob present in repo, by mounting it from one of the repositories
-	// in from where the registry can, and returns the bytes it sent.
+	// in from where the registry can, and returns the bytes it sent and how it did it, in a
+	// word for people.
 	PushBlob(ctx context.Context, repo string, d ocispec.Descriptor, from []string, open Opener) (sent int64, how string, err error)
 	// UploadBlob sends a blob whatever the registry says of it.
 	UploadBlob(ctx context.Context, repo string, d ocispec.Descriptor, open Opener) (sent int64, err error)
@@ -135,14 +138,14 @@ type task struct {
 // Run pushes the items. Collisions among them are refused before a byte is sent. The
 // report has a record for each name of each artifact; the error is only for a run
 // that could not be started or was interrupted.
-func Run(ctx context.Context, b *manifest.Bundle, store Store, m target.Map, items []target.Item, to Target, o Options) (*report.Report, *Summary, error) {
+func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.Item, to Target, o Options) (*report.Report, *Summary, error) {
 	start := time.Now()
 	o.Jobs = cmp.Or(o.Jobs, 8)
 	if o.Progress == nil {
 		o.Progress = progress.Discard
 	}
 	rep := &report.Report{Command: "push", Bundle: b.Root.Digest, Name: b.Table.Name}
-	if err := collisions(m, items); err != nil {
+	if err := collisions(items); err != nil {
 		return rep, nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -165,12 +168,12 @@ func interrupted(ctx context.Context) error {
 	if err == nil || isUnauthorized(err) {
 		return nil
 	}
-	return fmt.Errorf("push stopped: %w", err)
+	return fmt.Errorf("push stopped, the same command sends what is missing: %w", err)
 }
 
-func collisions(m target.Map, items []target.Item) error {
+func collisions(items []target.Item) error {
 	var errs []error
-	for _, c := range m.Collisions(items) {
+	for _, c := range target.Collisions(items) {
 		errs = append(errs, c)
 	}
 	return report.WithClass(report.ClassContent, errors.Join(errs...))
@@ -203,14 +206,22 @@ func (r *run) add(rec report.Record) {
 	}
 }
 
+// A refusedLogin ends everything that was not begun.
+type refusedLogin struct{ err error }
+
+func (e *refusedLogin) Error() string { return "not tried, because the login was refused" }
+
+// Unwrap returns the server's answer.
+func (e *refusedLogin) Unwrap() error { return e.err }
+
 // failed records a failure. A refused login stops everything at once: further tries
 // would lock the account.
 func (r *run) failed(rec report.Record, err error) {
 	if isUnauthorized(err) {
-		r.stop(err)
+		r.stop(&refusedLogin{err})
 	}
 	rec.State, rec.Reason, rec.Class = report.Failed, err.Error(), report.Classify(err)
-	if s, ok := errors.AsType[*httpx.StatusError](err); ok && s.Code == http.StatusNotFound {
+	if httpx.StatusCode(err) == http.StatusNotFound {
 		// Reads take 404 as absence; for a write it means that the place itself is missing.
 		rec.Class = report.ClassRefused
 		rec.Reason += "; the target has no such repository: create it or name another one"
@@ -218,10 +229,7 @@ func (r *run) failed(rec report.Record, err error) {
 	r.add(rec)
 }
 
-func isUnauthorized(err error) bool {
-	s, ok := errors.AsType[*httpx.StatusError](err)
-	return ok && s.Code == http.StatusUnauthorized
-}
+func isUnauthorized(err error) bool { return httpx.StatusCode(err) == http.StatusUnauthorized }
 
 // A reading is one blob on its way, and how much of it was counted. What a failed try
 // has sent is taken back when the next one opens.
@@ -266,14 +274,4 @@ func (c *countedReader) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
 	c.p.count(int64(n))
 	return n, err
-}
-
-// read returns the bytes of a small carried blob.
-func (r *run) read(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-	rc, err := r.store.Fetch(ctx, desc)
-	if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	return io.ReadAll(rc)
 }

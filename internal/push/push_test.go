@@ -13,6 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/audit"
 	"airbundle/internal/bundletest"
@@ -24,10 +28,6 @@ import (
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/errdef"
 )
 
 // A bench is an archive and a real registry to push it to.
@@ -65,7 +65,7 @@ func (b *bench) items(s target.Selection) []target.Item {
 
 func (b *bench) push(s target.Selection, o push.Options) (*report.Report, *push.Summary) {
 	b.t.Helper()
-	rep, sum, err := push.Run(b.t.Context(), b.archive.Bundle(), b.archive, b.places, b.items(s), push.Target{Name: "test", Images: b.client}, o)
+	rep, sum, err := push.Run(b.t.Context(), b.archive.Bundle(), b.archive, b.items(s), push.Target{Name: "test", Images: b.client}, o)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestCollisionsAreRefusedBeforeTheFirstByte(t *testing.T) {
 	for i := range items {
 		items[i].Refs = []target.Ref{{Repository: "same", Tag: "1"}}
 	}
-	_, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, b.places, items, push.Target{Images: b.client}, push.Options{})
+	_, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, items, push.Target{Images: b.client}, push.Options{})
 	if report.Classify(err) != report.ClassContent || len(b.reg.Requests()) != 0 {
 		t.Errorf("%v after %d requests", err, len(b.reg.Requests()))
 	}
@@ -241,7 +241,7 @@ func TestTakenTag(t *testing.T) {
 	items := b.items(target.Selection{Only: []string{"quay.io/team/app"}})
 	items[0].Refs = []target.Ref{{Repository: "library/tool", Tag: "2"}}
 	run := func(o push.Options) *report.Report {
-		rep, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, b.places, items, push.Target{Images: b.client}, o)
+		rep, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, items, push.Target{Images: b.client}, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,19 +276,13 @@ func (s damaged) Fetch(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser
 func TestOneBadBlob(t *testing.T) {
 	b := newBench(t, registrytest.Options{})
 	items := b.items(onlyImages)
-	tree, err := b.archive.Bundle().ReadImage(t.Context(), b.archive.Bundle().Table.Images[items[0].Index], func(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
-		rc, err := b.archive.Fetch(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		return io.ReadAll(rc)
-	})
+	tree, err := b.archive.Bundle().ReadImage(t.Context(), b.archive.Bundle().Table.Images[items[0].Index], b.archive.Read)
 	if err != nil {
 		t.Fatal(err)
 	}
 	layers := tree.Manifests()[0].Node.Layers
 	bad := layers[len(layers)-1].Digest // not shared
-	rep, _, err := push.Run(t.Context(), b.archive.Bundle(), damaged{b.archive, bad}, b.places, items, push.Target{Images: b.client}, push.Options{})
+	rep, _, err := push.Run(t.Context(), b.archive.Bundle(), damaged{b.archive, bad}, items, push.Target{Images: b.client}, push.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +361,7 @@ func TestInterrupted(t *testing.T) {
 	b := newBench(t, registrytest.Options{})
 	why := errors.New("signal")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	_, _, err := push.Run(ctx, b.archive.Bundle(), b.archive, b.places, b.items(onlyImages), push.Target{Images: b.client},
+	_, _, err := push.Run(ctx, b.archive.Bundle(), b.archive, b.items(onlyImages), push.Target{Images: b.client},
 		push.Options{Jobs: 1, Done: func(report.Record) { cancel(why) }})
 	if !errors.Is(err, why) {
 		t.Errorf("%v", err)

@@ -13,6 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/build"
 	"airbundle/internal/httpx"
@@ -25,12 +31,6 @@ import (
 	"airbundle/internal/source/web"
 	"airbundle/internal/target"
 	"airbundle/internal/verify"
-
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -208,7 +208,7 @@ func BenchmarkPushAgainstCrane(b *testing.B) {
 	measure(b, 64<<20, func() error {
 		to := registrytest.Start(b, registrytest.Options{})
 		client := registry.New(registry.Options{Base: to.URL, Client: httpx.NewClient(httpx.NewTransport(httpx.Options{}))})
-		rep, _, err := push.Run(b.Context(), a.Bundle(), a, places, items, push.Target{Images: client}, push.Options{Jobs: jobs})
+		rep, _, err := push.Run(b.Context(), a.Bundle(), a, items, push.Target{Images: client}, push.Options{Jobs: jobs})
 		if err == nil && rep.Code() != 0 {
 			err = fmt.Errorf("%+v", rep.Findings())
 		}

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"airbundle/internal/bundletest"
 	"airbundle/test/origin"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // built is the JSON result of bundler build.

@@ -15,13 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"airbundle/internal/bundletest"
-	"airbundle/internal/lockfile"
-	"airbundle/manifest"
-
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/bundletest"
+	"airbundle/internal/lockfile"
+	"airbundle/manifest"
 )
 
 // bin is where TestMain put the programs.

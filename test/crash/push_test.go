@@ -14,13 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"airbundle/internal/nexustest"
 	"airbundle/internal/registrytest"
 	"airbundle/manifest"
 	"airbundle/test/origin"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // repositories of the bundle's images, with their tags.

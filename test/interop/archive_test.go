@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"airbundle/internal/rpmtest"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -19,6 +17,8 @@ import (
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/content/file"
 	"oras.land/oras-go/v2/content/oci"
+
+	"airbundle/internal/rpmtest"
 )
 
 // want is the digest that targets and readers have to show for an image.

@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"airbundle/internal/lockfile"
 	"airbundle/internal/rpmtest"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // request is what an operator wants, but for the packages: those are pinned by hand.

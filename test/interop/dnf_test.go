@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"airbundle/internal/rpmtest"
-
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/internal/rpmtest"
 )
 
 // rpmHome is where Debian's rpm looks for its database, within the install root.

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"airbundle/internal/lockfile"
 	"airbundle/internal/registrytest"
 	"airbundle/internal/rpmtest"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/authn"
 )
 
 // requestFor writes a request in dir for one image and amd64.

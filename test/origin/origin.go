@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"airbundle/internal/bundletest"
 	"airbundle/internal/lockfile"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // Options tune Start. The zero value is a server as fast as it can be.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"airbundle/internal/bundletest"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/bundletest"
 )
 
 func get(t *testing.T, url string) (status int, contentType string, body []byte) {

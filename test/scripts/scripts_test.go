@@ -7,13 +7,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+
 	"airbundle/internal/bundletest"
 	"airbundle/internal/cli"
 	"airbundle/internal/cli/bundler"
 	"airbundle/internal/cli/seeder"
-
-	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/spf13/cobra"
 )
 
 // TestMain makes both programs out of the test binary.

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"airbundle/internal/nexustest"
 	"airbundle/internal/registrytest"
 	"airbundle/test/origin"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // A server tells what it was asked, one line "METHOD PATH STATUS [authorized]" each.

@@ -5,24 +5,28 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"airbundle/internal/archive"
 	"airbundle/internal/build"
 	"airbundle/internal/cli"
 	"airbundle/internal/plan"
-
-	"github.com/spf13/cobra"
+	"airbundle/internal/target"
+	"airbundle/manifest"
 )
 
 type buildOptions struct {
 	lock, out      string
 	arches, groups []string
-	jobs           int
-	dryRun, quiet  bool
-	output         cli.Output
+	jobs           cli.Jobs
+	dryRun         bool
+	results        cli.Results
 	net            cli.Network
 }
 
@@ -49,10 +53,9 @@ Registry logins come from the docker config (docker login, or $DOCKER_CONFIG).`,
 	f.StringVarP(&o.out, "out", "o", "", "archive to write, NAME.bundle.tar")
 	f.StringSliceVar(&o.arches, "arch", nil, "carry only this arch (x86_64, aarch64); may be repeated")
 	f.StringSliceVar(&o.groups, "group", nil, "carry only entries of this group; may be repeated")
-	f.IntVar(&o.jobs, "jobs", 0, "downloads at once (default: from the number of cores and hosts)")
+	o.jobs.AddFlag(f, 0, "`number` of downloads at once (default: from the number of cores and hosts)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be downloaded, and the size of the archive")
-	f.BoolVar(&o.quiet, "quiet", false, "print results only")
-	o.output.AddFlag(f)
+	o.results.AddFlags(f, false)
 	o.net.AddFlags(f)
 	return cmd
 }
@@ -66,28 +69,27 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	if err != nil {
 		return err
 	}
-	images, files, err := sources(&o.net, o.lock, cli.Logger(s, o.quiet))
+	images, files, err := sources(&o.net, o.lock, cli.Logger(s, o.results.Quiet))
 	if err != nil {
 		return err
 	}
-	p, err := plan.Make(ctx, lock, plan.Sources{Images: images, Files: files}, plan.Options{Jobs: 8, Arches: o.arches, Groups: o.groups})
+	p, err := plan.Make(ctx, lock, plan.Sources{Images: images, Files: files}, plan.Options{Jobs: int(o.jobs), Arches: o.arches, Groups: o.groups})
 	if err != nil {
-		return err
+		return nextStep(err)
 	}
-	talk := cli.NewTalk(s, o.quiet)
+	talk := cli.NewTalk(s, o.results.Quiet)
+	p.Notes = append(p.Notes, collisions(p.Bundle.Table)...)
 	for _, n := range p.Notes {
 		talk.Printf("note: %s", n)
 	}
 	if o.dryRun {
-		return printPlan(s.Out, p, o.output)
+		return printPlan(s.Out, p, o.results.Output)
 	}
 	blobs, bytes := p.Remote()
 	talk.Printf("%s: %d blobs, %s to fetch", p.Bundle.Table.Name, blobs, cli.Bytes(bytes))
-	bar := cli.NewBar(s, o.quiet, "build", bytes)
+	bar := cli.NewBar(s, o.results.Quiet, "build", bytes)
 	res, err := build.Run(ctx, p, o.out, build.Options{Jobs: jobs(o.jobs, p), Progress: bar, Done: func(f build.Fetched) {
-		if !s.Terminal {
-			talk.Printf("fetched %s %s (%s, %.1f s)", f.Blob.Artifact, f.Blob.Desc.Digest, cli.Bytes(f.Blob.Desc.Size), f.Took.Seconds())
-		}
+		talk.Item("fetched %s %s (%s, %.1f s)", f.Blob.Artifact, f.Blob.Desc.Digest, cli.Bytes(f.Blob.Desc.Size), f.Took.Seconds())
 	}})
 	bar.Finish()
 	if err != nil {
@@ -99,19 +101,39 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 // checkOut refuses names that other tools cannot be given.
 func checkOut(o *buildOptions) error {
 	switch {
-	case o.out == "" && !o.dryRun:
+	case o.out == "" && !o.dryRun, o.out == "-":
 		return cli.Usage("say where to write the archive: -o NAME.bundle.tar")
 	case strings.Contains(o.out, ":"):
 		return cli.Usage("%s: a colon in the archive's name would split it in references such as oci-archive:FILE:REF", o.out)
+	case o.dryRun:
+		return nil
 	}
-	return nil
+	if _, err := os.Stat(filepath.Dir(o.out)); err != nil {
+		return err
+	}
+	return replaceable(o.out, "oci-layout\x00", "no archive of ours")
+}
+
+// collisions warns of names that would be claimed twice at a target, before the disk
+// leaves; another naming policy, or names under publish, help.
+func collisions(t *manifest.Table) []string {
+	places := target.Default()
+	items, err := places.Items(t, target.Selection{})
+	if err != nil {
+		return nil // nothing was selected, so nothing can be wrong with it
+	}
+	var notes []string
+	for _, c := range target.Collisions(items) {
+		notes = append(notes, "with seeder's default naming, "+c.Error())
+	}
+	return notes
 }
 
 // jobs is the number of downloads at once: each host can take a few, and each needs a
 // part of a core to be hashed.
-func jobs(asked int, p *plan.Plan) int {
+func jobs(asked cli.Jobs, p *plan.Plan) int {
 	if asked > 0 {
-		return asked
+		return int(asked)
 	}
 	hosts := map[string]bool{}
 	for _, b := range p.Blobs {
@@ -191,7 +213,7 @@ type builtJSON struct {
 }
 
 func printBuilt(w io.Writer, p *plan.Plan, res *build.Result, o *buildOptions, took time.Duration) error {
-	if o.output.JSON() {
+	if o.results.Output.JSON() {
 		return cli.WriteJSON(w, builtJSON{p.Bundle.Table.Name, string(p.Bundle.Root.Digest), o.out, res.Size, res.Blobs, res.Fetched, res.Kept, took.Seconds()})
 	}
 	t := p.Bundle.Table

@@ -3,17 +3,22 @@
 package bundler
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
+
+	"github.com/spf13/cobra"
 
 	"airbundle/internal/cli"
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/source/image"
 	"airbundle/internal/source/web"
-
-	"github.com/spf13/cobra"
 )
 
 // New returns the bundler command.
@@ -28,6 +33,38 @@ audits and serves it.`,
 	}
 	root.AddCommand(newLock(s), newBuild(s), newInspect(s), newDiff(s))
 	return root
+}
+
+// nextStep adds what to do where it is plain from the error.
+func nextStep(err error) error {
+	if httpx.StatusCode(err) == http.StatusUnauthorized {
+		return fmt.Errorf("%w\nlogins come from the docker config: docker login HOST, or skopeo login --authfile $DOCKER_CONFIG/config.json HOST", err)
+	}
+	return err
+}
+
+// replaceable says whether an output may take the place of what stands at path: of
+// nothing, of an empty file, or of an older output of the same kind, which begins alike.
+// Anything else was named by mistake.
+func replaceable(path, begin, what string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, len(begin))
+	switch n, err := io.ReadFull(f, head); {
+	case n == 0 && errors.Is(err, io.EOF):
+		return nil
+	case n == 0 && err != nil:
+		return err
+	case string(head[:n]) != begin:
+		return cli.Usage("%s stands there and is %s: name another file, or remove it", path, what)
+	}
+	return nil
 }
 
 // readLock reads and checks a lock file.

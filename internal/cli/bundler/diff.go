@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/cli"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	"github.com/spf13/cobra"
 )
 
 func newDiff(s cli.Streams) *cobra.Command {

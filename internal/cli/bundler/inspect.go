@@ -2,35 +2,46 @@ package bundler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
 
 	"airbundle/internal/archive"
 	"airbundle/internal/atomicfile"
 	"airbundle/internal/cli"
+	"airbundle/internal/report"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/spf13/cobra"
 )
 
 func newInspect(s cli.Streams) *cobra.Command {
 	var root string
 	var format cli.Output
 	cmd := &cobra.Command{
-		Use:   "inspect BUNDLE",
+		Use:   "inspect BUNDLE [--root [FILE]]",
 		Short: "Show what an archive carries",
 		Long: `inspect prints the artifacts of an archive as a tree, with arch, size, digest and
 the bytes that several artifacts share. It reads the root and the image manifests,
 not the large content: use seeder verify to check that. With --root it writes the root
-to a file; seeder audit takes that file in place of the archive.`,
+and nothing else, to a file or to standard output; seeder audit takes that file in
+place of the archive.`,
 		Example: `  bundler inspect k8s.bundle.tar
-  bundler inspect k8s.bundle.tar --root k8s.root.json`,
-		Args: cobra.ExactArgs(1),
+  bundler inspect k8s.bundle.tar --root k8s.root.json
+  bundler inspect k8s.bundle.tar --root > k8s.root.json`,
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 2 && root == "":
+				return cli.Usage("inspect takes one archive; bundler diff compares two")
+			case len(args) == 2:
+				args, root = rootArgs(args)
+			}
 			a, err := archive.Open(args[0])
 			if err != nil {
 				return err
@@ -41,7 +52,7 @@ to a file; seeder audit takes that file in place of the archive.`,
 			}
 			c, err := contentsOf(cmd.Context(), a)
 			if err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
+				return report.WithClass(report.ClassContent, fmt.Errorf("%s: %w", args[0], err))
 			}
 			if format.JSON() {
 				return cli.WriteJSON(s.Out, c)
@@ -50,13 +61,25 @@ to a file; seeder audit takes that file in place of the archive.`,
 		},
 	}
 	format.AddFlag(cmd.Flags())
-	cmd.Flags().StringVar(&root, "root", "", "write the root to this `file` (- for standard output) and print nothing else")
+	cmd.Flags().StringVar(&root, "root", "", "write the root, to this `file` or to standard output, and print nothing else")
+	cmd.Flags().Lookup("root").NoOptDefVal = "-"
 	return cmd
+}
+
+// rootArgs tells archive and root file apart: the archive is there, the other may not be.
+func rootArgs(args []string) (bundle []string, root string) {
+	if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) {
+		return args[1:], args[0]
+	}
+	return args[:1], args[1]
 }
 
 func writeRoot(s cli.Streams, b *manifest.Bundle, path string) error {
 	if path == "-" {
 		_, err := s.Out.Write(b.EncodeRootFile())
+		return err
+	}
+	if err := replaceable(path, `{"root":`, "no root file"); err != nil {
 		return err
 	}
 	return atomicfile.WriteFile(path, b.EncodeRootFile(), 0o644)
@@ -128,14 +151,7 @@ func contentsOf(ctx context.Context, a *archive.Archive) (*contents, error) {
 
 func (aj *artifactJSON) image(ctx context.Context, a *archive.Archive, img manifest.Image) error {
 	b := a.Bundle()
-	tree, err := b.ReadImage(ctx, img, func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-		rc, err := a.Fetch(ctx, desc)
-		if err != nil {
-			return nil, err
-		}
-		defer rc.Close()
-		return io.ReadAll(rc)
-	})
+	tree, err := b.ReadImage(ctx, img, a.Read)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,14 @@
 package bundler
 
 import (
+	"bytes"
 	"context"
-	"fmt"
-	"io"
+	"errors"
+	"io/fs"
 	"os"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
 
 	"airbundle/internal/atomicfile"
 	"airbundle/internal/cli"
@@ -12,17 +16,12 @@ import (
 	"airbundle/internal/lock"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/source/image"
-	"airbundle/internal/source/web"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/spf13/cobra"
 )
 
 type lockOptions struct {
 	request, out string
-	jobs         int
+	jobs         cli.Jobs
 	quiet        bool
 	net          cli.Network
 }
@@ -44,7 +43,7 @@ Nothing is written unless every wish could be pinned.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.out, "out", "o", "", "lock file to write (- for standard output)")
-	f.IntVar(&o.jobs, "jobs", 8, "sources asked at once")
+	o.jobs.AddFlag(f, 8, "`number` of sources asked at once")
 	f.BoolVar(&o.quiet, "quiet", false, "print results only")
 	o.net.AddFlags(f)
 	return cmd
@@ -53,6 +52,9 @@ Nothing is written unless every wish could be pinned.`,
 func runLock(ctx context.Context, s cli.Streams, o *lockOptions) error {
 	if o.out == "" {
 		return cli.Usage("say where to write the lock: -o NAME.lock.yaml")
+	}
+	if err := checkLockOut(o); err != nil {
+		return err
 	}
 	data, err := os.ReadFile(o.request)
 	if err != nil {
@@ -67,11 +69,11 @@ func runLock(ctx context.Context, s cli.Streams, o *lockOptions) error {
 		return err
 	}
 	talk := cli.NewTalk(s, o.quiet)
-	l, err := lock.Resolve(ctx, req, lockImages{images}, lockFiles{files}, lock.Options{Jobs: o.jobs, Done: func(p lock.Pinned) {
+	l, err := lock.Resolve(ctx, req, lockImages{images}, files, lock.Options{Jobs: int(o.jobs), File: o.request, Done: func(p lock.Pinned) {
 		talk.Printf("pinned %s (%.1f s)", p.Name, p.Took.Seconds())
 	}})
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.request, err)
+		return nextStep(err)
 	}
 	out, err := l.Encode()
 	if err != nil {
@@ -88,6 +90,21 @@ func runLock(ctx context.Context, s cli.Streams, o *lockOptions) error {
 	return nil
 }
 
+// checkLockOut refuses to write over the request, or over anything but a lock.
+func checkLockOut(o *lockOptions) error {
+	if o.out == "-" {
+		return nil
+	}
+	old, err := os.ReadFile(o.out)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (len(old) == 0 || bytes.Contains(old, []byte("kind: Lock"))) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return cli.Usage("%s stands there and is no lock: name another file, or remove it", o.out)
+}
+
 // lockImages lets the image source answer as the lock use case asks.
 type lockImages struct{ *image.Source }
 
@@ -99,12 +116,4 @@ func (s lockImages) Config(ctx context.Context, source string, desc ocispec.Desc
 	}
 	defer rc.Close()
 	return digestio.ReadAll(rc, desc, manifest.MaxImageJSON)
-}
-
-// lockFiles lets the web source answer as the lock use case asks.
-type lockFiles struct{ *web.Source }
-
-// Pin implements lock.Files.
-func (s lockFiles) Pin(ctx context.Context, url string) (int64, digest.Digest, error) {
-	return s.Source.Pin(ctx, url, io.Discard)
 }

@@ -4,24 +4,23 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/audit"
 	"airbundle/internal/cli"
 	"airbundle/internal/report"
 	"airbundle/manifest"
-
-	"github.com/spf13/cobra"
 )
 
 type auditOptions struct {
-	path           string
-	jobs           int
-	deep           bool
-	quiet, verbose bool
-	output         cli.Output
-	remote         remote
-	selection      selection
-	trust          trust
+	path      string
+	jobs      cli.Jobs
+	deep      bool
+	results   cli.Results
+	remote    remote
+	selection selection
+	trust     trust
 }
 
 func newAudit(s cli.Streams) *cobra.Command {
@@ -39,17 +38,15 @@ sha256, and everywhere with --deep, the content is downloaded and hashed.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.path = args[0]
-			return runAudit(cmd.Context(), s, o)
+			return cli.Judge(s, "audit", o.path, o.results, func() error { return runAudit(cmd.Context(), s, o) })
 		},
 	}
 	f := cmd.Flags()
 	o.remote.addFlags(f)
 	o.selection.addFlags(f)
-	f.IntVar(&o.jobs, "jobs", 8, "requests at once")
+	o.jobs.AddFlag(f, 8, "`number` of requests at once")
 	f.BoolVar(&o.deep, "deep", false, "download and hash everything")
-	f.BoolVar(&o.quiet, "quiet", false, "print results only")
-	f.BoolVar(&o.verbose, "verbose", false, "print good artifacts too")
-	o.output.AddFlag(f)
+	o.results.AddFlags(f, true)
 	o.trust.addFlags(f)
 	return cmd
 }
@@ -67,12 +64,12 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	to, seen, err := o.remote.auditTarget(ctx, s, o.quiet, places, items)
+	to, seen, err := o.remote.auditTarget(ctx, s, o.results.Quiet, places, items)
 	if err != nil {
 		return err
 	}
-	bar := cli.NewBar(s, o.quiet || !o.deep, "audit", -1)
-	rep, sum, err := audit.Run(ctx, b, items, to, audit.Options{Jobs: o.jobs, Deep: o.deep, Progress: bar})
+	bar := cli.NewBar(s, o.results.Quiet || !o.deep, "audit", -1)
+	rep, sum, err := audit.Run(ctx, b, items, to, audit.Options{Jobs: int(o.jobs), Deep: o.deep, Progress: bar})
 	bar.Finish()
 	if err != nil {
 		return err
@@ -81,7 +78,7 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}
-	return cli.PrintReport(s, rep, o.output, o.verbose, auditLast(rep, sum, to.Name), sum)
+	return cli.PrintReport(s, rep, o.results, auditLast(rep, sum, to.Name), sum)
 }
 
 func absentNote(a manifest.Absent) string {
@@ -91,6 +88,10 @@ func absentNote(a manifest.Absent) string {
 // auditLast is the last line of an audit.
 func auditLast(rep *report.Report, sum *audit.Summary, name string) string {
 	c := rep.Counts()
-	return fmt.Sprintf("audited %s: %d present, %d missing, %d different, %d unknown; %d artifacts, %s read, %.1f s; root %s; trust: %s",
-		name, c[report.Present], c[report.Missing], c[report.Different], c[report.Unknown], sum.Artifacts, cli.Bytes(sum.Read), sum.Seconds, rep.Bundle, rep.Trust)
+	shallow := ""
+	if sum.Claimed > 0 {
+		shallow = fmt.Sprintf(", %d blobs by the target's word (--deep reads them)", sum.Claimed)
+	}
+	return fmt.Sprintf("audited %s: %d present, %d missing, %d different, %d unknown; %d artifacts, %s read%s, %.1f s; root %s; trust: %s",
+		name, c[report.Present], c[report.Missing], c[report.Different], c[report.Unknown], sum.Artifacts, cli.Bytes(sum.Read), shallow, sum.Seconds, rep.Bundle, rep.Trust)
 }

@@ -5,24 +5,23 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"airbundle/internal/cli"
 	"airbundle/internal/push"
 	"airbundle/internal/report"
-
-	"github.com/spf13/cobra"
 )
 
 type pushOptions struct {
-	path           string
-	jobs           int
-	dryRun         bool
-	overwrite      bool
-	quiet, verbose bool
-	wait           time.Duration
-	output         cli.Output
-	remote         remote
-	selection      selection
-	trust          trust
+	path      string
+	jobs      cli.Jobs
+	dryRun    bool
+	overwrite bool
+	wait      time.Duration
+	results   cli.Results
+	remote    remote
+	selection selection
+	trust     trust
 }
 
 func newPush(s cli.Streams) *cobra.Command {
@@ -43,19 +42,17 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.path = args[0]
-			return runPush(cmd.Context(), s, o)
+			return cli.Judge(s, "push", o.path, o.results, func() error { return runPush(cmd.Context(), s, o) })
 		},
 	}
 	f := cmd.Flags()
 	o.remote.addFlags(f)
 	o.selection.addFlags(f)
-	f.IntVar(&o.jobs, "jobs", 8, "transfers at once")
+	o.jobs.AddFlag(f, 8, "`number` of transfers at once")
 	f.BoolVar(&o.dryRun, "dry-run", false, "ask the target what is missing, send nothing")
 	f.BoolVar(&o.overwrite, "overwrite", false, "replace what the target holds under the same name")
 	f.DurationVar(&o.wait, "metadata-wait", 0, "wait this long for the served yum metadata (default 15m and 1s per RPM)")
-	f.BoolVar(&o.quiet, "quiet", false, "print results only")
-	f.BoolVar(&o.verbose, "verbose", false, "print good artifacts too")
-	o.output.AddFlag(f)
+	o.results.AddFlags(f, true)
 	o.trust.addFlags(f)
 	return cmd
 }
@@ -70,18 +67,16 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
-	to, seen, err := o.remote.pushTarget(ctx, s, o.quiet, places, items)
+	to, seen, err := o.remote.pushTarget(ctx, s, o.results.Quiet, places, items)
 	if err != nil {
 		return err
 	}
-	talk := cli.NewTalk(s, o.quiet)
-	bar := cli.NewBar(s, o.quiet, "push", -1)
-	rep, sum, err := push.Run(ctx, a.Bundle(), a, places, items, to, push.Options{
-		Jobs: o.jobs, Overwrite: o.overwrite, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar, Planned: bar.SetTotal,
+	talk := cli.NewTalk(s, o.results.Quiet)
+	bar := cli.NewBar(s, o.results.Quiet, "push", -1)
+	rep, sum, err := push.Run(ctx, a.Bundle(), a, items, to, push.Options{
+		Jobs: int(o.jobs), Overwrite: o.overwrite, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar, Planned: bar.SetTotal,
 		Done: func(rec report.Record) {
-			if !s.Terminal {
-				talk.Printf("%s %s %s (%s, %.1f s)", rec.State, rec.Kind, rec.Place, cli.Bytes(rec.Bytes), rec.Seconds)
-			}
+			talk.Item("%s %s %s (%s, %.1f s)", rec.State, rec.Kind, rec.Place, cli.Bytes(rec.Bytes), rec.Seconds)
 		},
 	})
 	bar.Finish()
@@ -89,7 +84,8 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 		return err
 	}
 	rep.Trust, rep.Notes = trusted, append(notes(note), seen...)
-	return cli.PrintReport(s, rep, o.output, o.verbose || o.dryRun, pushLast(rep, sum, to.Name, o.dryRun), sum)
+	o.results.Verbose = o.results.Verbose || o.dryRun
+	return cli.PrintReport(s, rep, o.results, pushLast(rep, sum, to.Name, o.dryRun), sum)
 }
 
 // notes is a list of one note, or of none.
@@ -108,6 +104,6 @@ func pushLast(rep *report.Report, sum *push.Summary, name string, dryRun bool) s
 		verb, sent = "would push to", "to send"
 	}
 	return fmt.Sprintf("%s %s: %d new, %d present, %d failed; %s %s, %s skipped, %.1f s; root %s; trust: %s",
-		verb, name, c[report.Sent]+c[report.Planned], c[report.Present], len(rep.Findings()),
+		verb, name, c[report.Sent]+c[report.Planned], c[report.Present], rep.Bad(),
 		cli.Bytes(sum.Sent), sent, cli.Bytes(sum.Skipped), sum.Seconds, rep.Bundle, rep.Trust)
 }

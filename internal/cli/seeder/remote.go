@@ -12,6 +12,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/pflag"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+
 	"airbundle/internal/audit"
 	"airbundle/internal/cli"
 	"airbundle/internal/httpx"
@@ -21,10 +25,6 @@ import (
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	"github.com/spf13/pflag"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 )
 
 // remote are the flags that say where a target is and how to log in.
@@ -117,11 +117,11 @@ func readSecret(r io.Reader) (string, error) {
 func dockerLogin(ctx context.Context, host string) (user, password string, err error) {
 	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
 	if err != nil {
-		return "", "", fmt.Errorf("docker config: %w", err)
+		return "", "", report.WithClass(report.ClassLocal, fmt.Errorf("docker config: %w", err))
 	}
 	c, err := store.Get(ctx, credentials.ServerAddressFromHostname(host))
 	if err != nil {
-		return "", "", fmt.Errorf("docker config: login for %s: %w", host, err)
+		return "", "", report.WithClass(report.ClassLocal, fmt.Errorf("docker config: login for %s: %w", host, err))
 	}
 	return c.Username, c.Password, nil
 }
@@ -169,7 +169,7 @@ func nextStep(err error, u *url.URL) error {
 	if u.Scheme == "https" && (errors.Is(err, http.ErrSchemeMismatch) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")) {
 		return fmt.Errorf("%w; if it speaks plain HTTP, add --plain-http %s", err, u.Host)
 	}
-	if s, ok := errors.AsType[*httpx.StatusError](err); ok && s.Code == http.StatusUnauthorized {
+	if httpx.StatusCode(err) == http.StatusUnauthorized {
 		return fmt.Errorf("%w; check user and password (NEXUS_USERNAME, NEXUS_PASSWORD, --username, the docker config)", err)
 	}
 	return err

@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"airbundle/internal/archive"
 	"airbundle/internal/cli"
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
-
-	"github.com/opencontainers/go-digest"
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // New returns the seeder command.
@@ -42,6 +42,8 @@ func (t *trust) check(got digest.Digest) (string, error) {
 	switch {
 	case t.root == "":
 		return "none", nil
+	case manifest.CheckDigest(digest.Digest(t.root)) != nil:
+		return "none", cli.Usage("--root %q is not sha256: and 64 lower-case hexadecimal digits", t.root)
 	case t.root != string(got):
 		return "none", report.WithClass(report.ClassTrust, &rootError{t.root, string(got)})
 	}

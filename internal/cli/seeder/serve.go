@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/spf13/cobra"
+
 	"airbundle/internal/cli"
 	"airbundle/internal/report"
 	"airbundle/internal/serve"
-
-	"github.com/spf13/cobra"
 )
 
 type serveOptions struct {

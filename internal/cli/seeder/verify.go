@@ -5,19 +5,18 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"airbundle/internal/cli"
 	"airbundle/internal/report"
 	"airbundle/internal/verify"
-
-	"github.com/spf13/cobra"
 )
 
 type verifyOptions struct {
-	path           string
-	jobs           int
-	quiet, verbose bool
-	output         cli.Output
-	trust          trust
+	path    string
+	jobs    cli.Jobs
+	results cli.Results
+	trust   trust
 }
 
 func newVerify(s cli.Streams) *cobra.Command {
@@ -35,14 +34,12 @@ nothing says that it is the one you expect.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.path = args[0]
-			return runVerify(cmd.Context(), s, o)
+			return cli.Judge(s, "verify", o.path, o.results, func() error { return runVerify(cmd.Context(), s, o) })
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&o.jobs, "jobs", 2, "blobs hashed at once")
-	f.BoolVar(&o.quiet, "quiet", false, "print results only")
-	f.BoolVar(&o.verbose, "verbose", false, "print good artifacts too")
-	o.output.AddFlag(f)
+	o.jobs.AddFlag(f, 2, "`number` of blobs hashed at once")
+	o.results.AddFlags(f, true)
 	o.trust.addFlags(f)
 	return cmd
 }
@@ -52,8 +49,8 @@ func runVerify(ctx context.Context, s cli.Streams, o *verifyOptions) error {
 	if st, err := os.Stat(o.path); err == nil {
 		size = st.Size()
 	}
-	bar := cli.NewBar(s, o.quiet, "verify", size)
-	rep, sum, err := verify.Run(ctx, o.path, verify.Options{Jobs: o.jobs, Progress: bar})
+	bar := cli.NewBar(s, o.results.Quiet, "verify", size)
+	rep, sum, err := verify.Run(ctx, o.path, verify.Options{Jobs: int(o.jobs), Progress: bar})
 	bar.Finish()
 	if err != nil {
 		return err
@@ -61,13 +58,13 @@ func runVerify(ctx context.Context, s cli.Streams, o *verifyOptions) error {
 	if rep.Trust, err = o.trust.check(rep.Bundle); err != nil {
 		rep.AddError("archive", o.path, rep.Bundle, report.Different, err)
 	}
-	return cli.PrintReport(s, rep, o.output, o.verbose, verifyLast(rep, sum, o.path), sum)
+	return cli.PrintReport(s, rep, o.results, verifyLast(rep, sum, o.path), sum)
 }
 
 // verifyLast is the last line of a verify.
 func verifyLast(rep *report.Report, sum *verify.Summary, path string) string {
 	word := "verified"
-	if n := len(rep.Findings()); n > 0 {
+	if n := rep.Bad(); n > 0 {
 		word = fmt.Sprintf("%d findings in", n)
 	}
 	root := string(rep.Bundle)

@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"airbundle/internal/archive"
+	"airbundle/internal/digestio"
+	"airbundle/internal/httpx"
+	"airbundle/internal/lockfile"
+	"airbundle/internal/report"
+)
+
+// run runs a command tree with one sub-command that ends with err.
+func run(t *testing.T, err error, args ...string) (code int, out, talk string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	root := &cobra.Command{Use: "tool", Long: "tool does things."}
+	var jobs Jobs
+	var results Results
+	sub := &cobra.Command{Use: "do FILE", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, _ []string) error {
+		fmt.Fprintf(cmd.OutOrStdout(), "jobs %s output %s verbose %v", jobs.String(), results.Output.String(), results.Verbose)
+		return err
+	}}
+	jobs.AddFlag(sub.Flags(), 8, "`number` of jobs")
+	results.AddFlags(sub.Flags(), true)
+	root.AddCommand(sub)
+	code = Main(t.Context(), root, args, Streams{In: strings.NewReader(""), Out: &stdout, Err: &stderr})
+	return code, stdout.String(), stderr.String()
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("a bug"), 1},
+		{Usage("no such thing"), 2},
+		{fmt.Errorf("read: %w", &lockfile.Errors{}), 2},
+		{&archive.IncompleteError{}, 3},
+		{&digestio.MismatchError{}, 4},
+		{fmt.Errorf("x: %w", &archive.FormatError{Msg: "m"}), 4},
+		{fmt.Errorf("x: %w", archive.ErrNotBundle), 4},
+		{report.WithClass(report.ClassTrust, errors.New("x")), 5},
+		{&httpx.StatusError{Code: 503}, 6},
+		{&httpx.StatusError{Code: 401}, 7},
+		{fmt.Errorf("create: %w", &archive.LockedError{}), 8},
+		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, 9},
+		{&ResultError{Code: 4}, 4},
+		{fmt.Errorf("build stopped: %w", &SignalError{syscall.SIGINT}), 130},
+		{errors.Join(fmt.Errorf("stopped: %w", &SignalError{syscall.SIGTERM})), 143},
+	} {
+		if code, _, talk := run(t, c.err, "do", "x"); code != c.want {
+			t.Errorf("%v: exit %d, want %d (%s)", c.err, code, c.want, talk)
+		}
+	}
+}
+
+func TestCommandLineErrors(t *testing.T) {
+	for _, args := range [][]string{{"do"}, {"do", "a", "b"}, {"undo"}, {"do", "x", "--nope"}, {"do", "x", "--jobs", "0"}, {"do", "x", "--jobs=-5"}, {"do", "x", "--output", "xml"}} {
+		code, _, talk := run(t, nil, args...)
+		if code != 2 || !strings.Contains(talk, "tool: ") || !strings.Contains(talk, "--help") {
+			t.Errorf("%v: exit %d, %q", args, code, talk)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("TOOL_JOBS", "3")
+	t.Setenv("TOOL_OUTPUT", "json")
+	t.Setenv("TOOL_VERBOSE", "true")
+	if code, out, talk := run(t, nil, "do", "x"); code != 0 || out != "jobs 3 output json verbose true" {
+		t.Errorf("exit %d, %q %q", code, out, talk)
+	}
+	if _, out, _ := run(t, nil, "do", "x", "--jobs", "5"); !strings.HasPrefix(out, "jobs 5 ") {
+		t.Errorf("the flag does not win: %q", out)
+	}
+	t.Setenv("TOOL_JOBS", "many")
+	if code, _, talk := run(t, nil, "do", "x"); code != 2 || !strings.Contains(talk, "TOOL_JOBS") {
+		t.Errorf("exit %d, %q", code, talk)
+	}
+}
+
+func TestEachErrorHasItsLine(t *testing.T) {
+	_, _, talk := run(t, errors.Join(errors.New("one"), errors.New("two")), "do", "x")
+	if talk != "tool: one\ntool: two\n" {
+		t.Errorf("%q", talk)
+	}
+	if _, _, talk := run(t, &ResultError{Code: 4}, "do", "x"); talk != "" {
+		t.Errorf("a result that was printed already is told again: %q", talk)
+	}
+}
+
+func TestHelpTellsExitCodes(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"do", "--help"}} {
+		if code, out, _ := run(t, nil, args...); code != 0 || !strings.Contains(out, "another process holds the lock") {
+			t.Errorf("%v: exit %d, %q", args, code, out)
+		}
+	}
+}
+
+func TestPrintReport(t *testing.T) {
+	rep := &report.Report{Command: "verify", Trust: "none"}
+	var out bytes.Buffer
+	s := Streams{Out: &out}
+	if err := PrintReport(s, rep, Results{Output: "text"}, "the last line", nil); err != nil || out.String() != "the last line\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+	rep.Add(report.Record{Kind: "rpm", Name: "r", State: report.Missing, Class: report.ClassIncomplete})
+	out.Reset()
+	err := PrintReport(s, rep, Results{Output: "json"}, "the last line", map[string]int{"n": 1})
+	if r, ok := errors.AsType[*ResultError](err); !ok || r.Code != 3 || !strings.Contains(out.String(), `"exitCode": 3`) || strings.Contains(out.String(), "last line") {
+		t.Errorf("%v, %s", err, out.String())
+	}
+	s.Out = brokenWriter{}
+	for _, o := range []Output{"text", "json"} {
+		if err := PrintReport(s, rep, Results{Output: o}, "", nil); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: a result that was not written: %v", o, err)
+		}
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestBarNeverGoesBack(t *testing.T) {
+	bar := NewBar(Streams{Err: io.Discard, Terminal: true}, false, "push", -1)
+	bar.SetTotal(100)
+	task := bar.Begin("a", 100)
+	for _, n := range []int64{60, -60, 30, 70} {
+		task.Add(n)
+		if bar.top < 60 {
+			t.Errorf("the bar went back to %d", bar.top)
+		}
+	}
+	task.End(nil)
+	bar.Finish()
+	if bar.top != 100 {
+		t.Errorf("the bar ends at %d", bar.top)
+	}
+}
+
+func TestTalk(t *testing.T) {
+	for _, c := range []struct {
+		terminal, quiet bool
+		want            string
+	}{{false, false, "item\nline\n"}, {true, false, "line\n"}, {false, true, ""}} {
+		var b bytes.Buffer
+		talk := NewTalk(Streams{Err: &b, Terminal: c.terminal}, c.quiet)
+		talk.Item("item")
+		talk.Printf("line")
+		if b.String() != c.want {
+			t.Errorf("%+v: %q", c, b.String())
+		}
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_234_567: "1.2 MB", 3_228_656_640: "3.2 GB", 5e15: "5.0 PB"} {
+		if got := Bytes(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestNotifyEndsWithTheSignal(t *testing.T) {
+	ctx, stop := Notify(context.Background())
+	defer stop()
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	if s, ok := errors.AsType[*SignalError](context.Cause(ctx)); !ok || s.Signal != syscall.SIGTERM {
+		t.Errorf("%v", context.Cause(ctx))
+	}
+}

@@ -120,7 +120,8 @@ func (r *run) judge(rec *report.Record, err error) {
 		rec.State, rec.Reason, rec.Class = report.Different, err.Error(), class
 	default:
 		rec.State, rec.Reason, rec.Class = report.Unknown, err.Error(), class
-		if isUnauthorized(err) {
+		if _, later := errors.AsType[*refusedLogin](err); isUnauthorized(err) && !later {
+			rec.Reason += "; is there a login, and is it right?"
 			r.stop(&refusedLogin{err}) // further tries would lock the account
 		}
 	}

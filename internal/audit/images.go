@@ -90,7 +90,7 @@ func (r *run) look(ctx context.Context, v *view) {
 	if want == "" {
 		want = v.item.Digest.String()
 	}
-	raw, have, err := r.to.Images.Manifest(ctx, v.ref.Repository, want, manifest.MaxImageJSON)
+	raw, have, err := r.manifest(ctx, v.ref.Repository, want)
 	if err == nil {
 		err = v.compare(raw, have)
 	}
@@ -101,6 +101,14 @@ func (r *run) look(ctx context.Context, v *view) {
 	for _, p := range v.item.Platforms {
 		v.platforms = append(v.platforms, r.platform(ctx, v, p))
 	}
+}
+
+// manifest asks for a manifest, unless everything was stopped.
+func (r *run) manifest(ctx context.Context, repo, ref string) ([]byte, ocispec.Descriptor, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, ocispec.Descriptor{}, err
+	}
+	return r.to.Images.Manifest(ctx, repo, ref, manifest.MaxImageJSON)
 }
 
 // compare says whether the name stands for the bundle's image. Of an image of which
@@ -138,7 +146,7 @@ func (r *run) platform(ctx context.Context, v *view, p manifest.Platform) platfo
 		Kind: string(manifest.KindImage), Name: v.item.Name, Arch: p.Platform, Digest: p.Digest,
 		Place: v.ref.Repository + "@" + string(p.Digest),
 	}}
-	raw, have, err := r.to.Images.Manifest(ctx, v.ref.Repository, string(p.Digest), manifest.MaxImageJSON)
+	raw, have, err := r.manifest(ctx, v.ref.Repository, string(p.Digest))
 	if err == nil && have.Digest != p.Digest {
 		err = &differentError{string(have.Digest), string(p.Digest)}
 	}

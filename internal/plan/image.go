@@ -41,7 +41,7 @@ func resolve(ctx context.Context, src Images, lock lockfile.Image) (*image, erro
 	}
 	raw, mediaType, err := src.Manifest(ctx, lock.Source, lock.Digest)
 	if err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", lock.Digest, err)
+		return nil, err
 	}
 	node, err := manifest.ParseImage(mediaType, raw)
 	if err != nil {
@@ -107,7 +107,7 @@ func (img *image) child(ctx context.Context, index *manifest.ImageNode, p manife
 	}
 	raw, mediaType, err := img.src.Manifest(ctx, img.lock.Source, p.Digest)
 	if err != nil {
-		return fmt.Errorf("manifest %s: %w", p.Digest, err)
+		return err
 	}
 	if int64(len(raw)) != entry.Size {
 		return &digestio.MismatchError{Want: entry, Got: p.Digest, GotBytes: int64(len(raw))}

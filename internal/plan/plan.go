@@ -28,7 +28,8 @@ import (
 )
 
 // Images opens the content of image sources as a lock names them. Both methods ask by
-// digest only. Manifest returns verified bytes; the stream of Blob is not verified.
+// digest only, and their errors name it. Manifest returns verified bytes; the stream of
+// Blob is not verified.
 type Images interface {
 	Manifest(ctx context.Context, source string, d digest.Digest) (raw []byte, mediaType string, err error)
 	Blob(ctx context.Context, source string, desc ocispec.Descriptor) (io.ReadCloser, error)
@@ -182,6 +183,10 @@ func (m *maker) add(artifact string, desc ocispec.Descriptor, origins ...Origin)
 		b = &Blob{Desc: desc, Artifact: artifact}
 		m.blobs[desc.Digest] = b
 	}
+	if b.Desc.Size != desc.Size {
+		kind, name, _ := strings.Cut(artifact, " ")
+		m.fail(kind, name, fmt.Errorf("blob %s has %d bytes, for %s it has %d", desc.Digest, desc.Size, b.Artifact, b.Desc.Size))
+	}
 	for _, o := range origins {
 		if !slices.ContainsFunc(b.Origins, func(have Origin) bool { return have.Place == o.Place }) {
 			b.Origins = append(b.Origins, o)
@@ -265,7 +270,7 @@ func (m *maker) urls(urls []string, desc ocispec.Descriptor) []Origin {
 func (m *maker) finish() (*Plan, error) {
 	b, err := manifest.New(m.table)
 	if err != nil {
-		return nil, fmt.Errorf("make the root: %w", err)
+		return nil, report.WithClass(report.ClassContent, fmt.Errorf("make the root: %w", err))
 	}
 	p := &Plan{Bundle: b, Notes: m.notes}
 	for _, desc := range b.Blobs() {

@@ -184,6 +184,17 @@ func TestPlanRefuses(t *testing.T) {
 	}
 }
 
+// Two entries that pin one digest with two sizes: both are named.
+func TestOneDigestTwoSizes(t *testing.T) {
+	f := bundletest.New(t)
+	layer := f.Blobs[f.Lock.Images[2].Digest] // carried as a file, too, with a wrong size
+	f.Lock.Files = append(f.Lock.Files, lockfile.File{Path: "manifest.json", URLs: []string{"https://x.example/m"}, Size: int64(len(layer)) + 1, Digest: f.Lock.Images[2].Digest})
+	_, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f}, plan.Options{})
+	if report.Classify(err) != report.ClassContent || !strings.Contains(err.Error(), "manifest.json") || !strings.Contains(err.Error(), "pause") {
+		t.Errorf("class %d, %v", report.Classify(err), err)
+	}
+}
+
 func swap(m map[string]digest.Digest) {
 	m["linux/amd64"], m["linux/arm64"] = m["linux/arm64"], m["linux/amd64"]
 }

@@ -3,7 +3,6 @@ package push
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"airbundle/internal/report"
@@ -53,7 +52,7 @@ func (r *run) asset(ctx context.Context, it target.Item) {
 
 func (r *run) putAsset(ctx context.Context, it target.Item) (sent int64, state report.State, err error) {
 	if err := context.Cause(ctx); err != nil {
-		return 0, "", fmt.Errorf("not tried: %w", err)
+		return 0, "", err
 	}
 	desc, _ := r.bundle.Blob(it.Digest)
 	t := r.o.Progress.Begin(it.Name, desc.Size)

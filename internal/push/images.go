@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/errdef"
 
+	"airbundle/internal/digestio"
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
@@ -268,10 +269,13 @@ func (r *run) pushBlob(ctx context.Context, repo string, desc ocispec.Descriptor
 
 // planBlob says what pushBlob would send; one upload serves all repositories.
 func (r *run) planBlob(ctx context.Context, repo string, desc ocispec.Descriptor, state *blobState) (int64, error) {
-	_, err := r.to.Images.StatBlob(ctx, repo, desc.Digest)
+	size, err := r.to.Images.StatBlob(ctx, repo, desc.Digest)
 	absent := errors.Is(err, errdef.ErrNotFound)
 	if err != nil && !absent {
 		return 0, err
+	}
+	if !absent && size >= 0 && size != desc.Size {
+		return 0, fmt.Errorf("the target has a damaged copy: %w", &digestio.MismatchError{Want: desc, GotBytes: size})
 	}
 	first := len(state.have) == 0
 	state.have = append(state.have, repo)

@@ -221,6 +221,9 @@ func (r *run) failed(rec report.Record, err error) {
 		r.stop(&refusedLogin{err})
 	}
 	rec.State, rec.Reason, rec.Class = report.Failed, err.Error(), report.Classify(err)
+	if _, later := errors.AsType[*refusedLogin](err); isUnauthorized(err) && !later {
+		rec.Reason += "; is there a login, and is it right?"
+	}
 	if httpx.StatusCode(err) == http.StatusNotFound {
 		// Reads take 404 as absence; for a write it means that the place itself is missing.
 		rec.Class = report.ClassRefused

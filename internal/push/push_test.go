@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -156,6 +157,34 @@ func TestProgressEndsAtTheTotal(t *testing.T) {
 		if s.done.Load() != s.planned.Load() || s.planned.Load() == 0 {
 			t.Errorf("%d of %d bytes", s.done.Load(), s.planned.Load())
 		}
+	}
+}
+
+// A blob that the registry holds torn is told by a dry run as by a push, and not taken
+// for whole; where the registry keeps its torn copy, no rerun claims success.
+func TestTornBlobAtTheTarget(t *testing.T) {
+	b := newBench(t, registrytest.Options{Dir: t.TempDir()})
+	b.push(onlyImages, push.Options{})
+	raw, d, err := b.client.Manifest(t.Context(), "pause", "3.2", manifest.MaxImageJSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := manifest.ParseImage(d.MediaType, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := node.Layers[0]
+	if err := os.Truncate(b.reg.BlobFile(layer.Digest), 7); err != nil {
+		t.Fatal(err)
+	}
+	rep, _ := b.push(onlyImages, push.Options{DryRun: true})
+	if rep.Code() != int(report.ClassContent) || !strings.Contains(rep.Findings()[0].Reason, string(layer.Digest)) {
+		t.Errorf("dry run: code %d, %+v", rep.Code(), rep.Findings())
+	}
+	rep, _ = b.push(onlyImages, push.Options{})
+	size, err := b.client.StatBlob(t.Context(), "pause", layer.Digest)
+	if err != nil || (rep.Code() == 0) != (size == layer.Size) {
+		t.Errorf("the registry has %d of %d bytes, push says %d", size, layer.Size, rep.Code())
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"sync/atomic"
 
@@ -113,7 +114,7 @@ func (r *Registry) manifestURL(repo, ref string) (*url.URL, error) {
 }
 
 // name is how errors call a repository: host/prefix/repo.
-func (r *Registry) name(repo string) string { return r.base.Host + r.base.Path + "/" + repo }
+func (r *Registry) name(repo string) string { return r.base.Host + path.Join("/", r.base.Path, repo) }
 
 // do sends a request without a body.
 func (r *Registry) do(ctx context.Context, method string, u *url.URL, header http.Header, scopes ...string) (*http.Response, error) {

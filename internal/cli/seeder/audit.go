@@ -52,6 +52,9 @@ sha256, and everywhere with --deep, the content is downloaded and hashed.`,
 }
 
 func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
+	if err := o.trust.valid(); err != nil {
+		return err
+	}
 	b, err := archive.OpenRoot(o.path)
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -66,6 +65,9 @@ func (r *remote) base() (u *url.URL, isNexus bool, err error) {
 		if u, err = url.Parse(raw); err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "" {
 			return nil, false, cli.Usage("--registry wants HOST:PORT")
 		}
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return nil, false, cli.Usage("the URL of a target has no query and no fragment")
 	}
 	if u.User != nil {
 		return nil, false, cli.Usage("no credentials in a URL: use NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin")
@@ -182,28 +184,31 @@ func (c *connection) fits(m target.Map, items []target.Item, write bool) (notes 
 	if write && c.info.ReadOnly {
 		return nil, report.WithClass(report.ClassRefused, fmt.Errorf("nexus %s is read-only: no write was tried", c.name))
 	}
-	need := map[string]string{}
+	type repository struct{ name, format string }
+	need := map[repository]bool{}
 	for _, it := range items {
 		switch it.Kind {
 		case manifest.KindImage:
-			need[m.Docker] = "docker"
+			need[repository{m.Docker, "docker"}] = true
 		case manifest.KindRPM:
-			need[m.Yum] = "yum"
+			need[repository{m.Yum, "yum"}] = true
 		case manifest.KindFile:
-			need[m.Raw] = "raw"
+			need[repository{m.Raw, "raw"}] = true
 		}
 	}
 	var errs []error
-	for _, have := range c.info.Repositories {
-		want, ok := need[have.Name]
-		delete(need, have.Name)
-		if ok && (have.Format != want || write && have.Type != "hosted") {
-			errs = append(errs, fmt.Errorf("repository %s is a %s %s repository, a hosted %s one is needed: name another with --%s-repo", have.Name, have.Type, have.Format, want, want))
+	for want := range need {
+		i := slices.IndexFunc(c.info.Repositories, func(r nexus.Repository) bool { return r.Name == want.name })
+		if i < 0 {
+			notes = append(notes, fmt.Sprintf("this login sees no %s repository %s at the Nexus: if there is none, create it or name another with --%s-repo", want.format, want.name, want.format))
+			continue
+		}
+		if have := c.info.Repositories[i]; have.Format != want.format || write && have.Type != "hosted" {
+			errs = append(errs, fmt.Errorf("repository %s is a %s %s repository, a hosted %s one is needed: name another with --%s-repo", have.Name, have.Type, have.Format, want.format, want.format))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(need)) {
-		notes = append(notes, fmt.Sprintf("this login sees no %s repository %s at the Nexus: if there is none, everything for it will be refused", need[name], name))
-	}
+	slices.Sort(notes)
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return notes, report.WithClass(report.ClassRefused, errors.Join(errs...))
 }
 

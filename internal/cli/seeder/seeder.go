@@ -37,13 +37,19 @@ func (t *trust) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&t.root, "root", "", "accept this bundle only: the root `digest` that bundler build printed")
 }
 
+// valid says whether the flag is a digest at all, before anything is read.
+func (t *trust) valid() error {
+	if t.root != "" && manifest.CheckDigest(digest.Digest(t.root)) != nil {
+		return cli.Usage("--root %q is not sha256: and 64 lower-case hexadecimal digits", t.root)
+	}
+	return nil
+}
+
 // check compares a root with the expected one and says what trust rests on.
 func (t *trust) check(got digest.Digest) (string, error) {
 	switch {
 	case t.root == "":
 		return "none", nil
-	case manifest.CheckDigest(digest.Digest(t.root)) != nil:
-		return "none", cli.Usage("--root %q is not sha256: and 64 lower-case hexadecimal digits", t.root)
 	case t.root != string(got):
 		return "none", report.WithClass(report.ClassTrust, &rootError{t.root, string(got)})
 	}
@@ -121,6 +127,9 @@ func (o *selection) items(t *manifest.Table, imagesOnly bool) (m target.Map, ite
 
 // open opens an archive for push and serve.
 func open(path string, t *trust) (*archive.Archive, string, error) {
+	if err := t.valid(); err != nil {
+		return nil, "", err
+	}
 	a, err := archive.Open(path)
 	if err != nil {
 		return nil, "", err

@@ -71,5 +71,9 @@ func runServe(ctx context.Context, s cli.Streams, o *serveOptions) error {
 	if !o.quiet {
 		fmt.Fprintf(s.Out, "serving %s (root %s, trust: %s) on http://%s/\n", a.Bundle().Table.Name, a.Bundle().Root.Digest, trusted, l.Addr())
 	}
-	return srv.Run(ctx, l)
+	if err = srv.Run(ctx, l); err != nil && ctx.Err() != nil {
+		fmt.Fprintf(s.Err, "seeder: %v\n", err) // it was asked to stop, and did
+		return nil
+	}
+	return err
 }

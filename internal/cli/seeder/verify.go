@@ -45,6 +45,9 @@ nothing says that it is the one you expect.`,
 }
 
 func runVerify(ctx context.Context, s cli.Streams, o *verifyOptions) error {
+	if err := o.trust.valid(); err != nil {
+		return err
+	}
 	size := int64(-1)
 	if st, err := os.Stat(o.path); err == nil {
 		size = st.Size()

@@ -1,6 +1,6 @@
 // Package registrytest runs the CNCF Distribution registry inside a test: the
 // real server, so that a client which agrees with it agrees with what sites
-// run, and not only with a double written by the same hands.
+// run, and not only with a double of it.
 //
 // It counts what goes over the wire and lets a test stand between the network
 // and the registry to inject faults. It imitates nothing itself.

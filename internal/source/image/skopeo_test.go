@@ -13,19 +13,14 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/registrytest"
+	"airbundle/internal/rpmtest"
 	"airbundle/manifest"
 )
 
 // skopeo runs skopeo. Without it the test is skipped, but never in CI.
 func skopeo(t *testing.T, args ...string) {
 	t.Helper()
-	bin, err := exec.LookPath("skopeo")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("skopeo is not installed, and CI must not skip this test")
-		}
-		t.Skip("skopeo is not installed: what it writes is not read here")
-	}
+	bin := rpmtest.Tool(t, "skopeo")
 	cmd := exec.CommandContext(t.Context(), bin, append([]string{"--insecure-policy", "--tmpdir", t.TempDir()}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("skopeo %v: %v\n%s", args, err, out)

@@ -57,7 +57,7 @@ func FuzzRedact(f *testing.F) {
 	f.Fuzz(func(t *testing.T, scheme, host, key string) {
 		const secret = "S3CR3TS3CR3T"
 		if strings.ContainsAny(key, "=#") {
-			t.Skip()
+			return // would end the query or begin another value
 		}
 		for _, raw := range []string{
 			"https://user:" + secret + "@" + strings.Trim(host, "/\\?#@") + "/",

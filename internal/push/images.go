@@ -98,7 +98,10 @@ func (r *run) readImages(ctx context.Context, items []target.Item) []*publicatio
 	for i, it := range items {
 		if it.Kind == manifest.KindImage {
 			g.Go(func() error {
-				found[i] = slices.DeleteFunc(r.publications(ctx, it), func(p *publication) bool { return !r.settleTags(ctx, p) })
+				found[i] = slices.DeleteFunc(r.publications(ctx, it), func(p *publication) bool {
+					p.tags = slices.DeleteFunc(p.tags, func(tag string) bool { return !r.settleTag(ctx, p, tag) })
+					return len(p.tags) == 0
+				})
 				return nil
 			})
 		}
@@ -204,25 +207,24 @@ func (e *ConflictError) Error() string {
 // ExitCode implements report.Classified.
 func (e *ConflictError) ExitCode() int { return int(report.ClassRefused) }
 
-// settleTags asks what the tags name now; false when the image must not be published.
-func (r *run) settleTags(ctx context.Context, p *publication) bool {
-	for _, tag := range p.tags {
-		if tag == "" {
-			continue
-		}
-		have, err := r.to.Images.Resolve(ctx, p.repo, tag)
-		name := target.Ref{Repository: p.repo, Tag: tag}.String()
-		switch {
-		case errors.Is(err, errdef.ErrNotFound):
-		case err != nil:
-			r.failed(p.record(tag), fmt.Errorf("ask for %s: %w", name, err))
-			return false
-		case have.Digest == p.top.Desc.Digest:
-			p.right[tag] = true
-		case !r.o.Overwrite:
-			r.failed(p.record(tag), &ConflictError{name, p.top.Desc.Digest, have.Digest})
-			return false
-		}
+// settleTag asks what a tag names now; false, with a record, when it must not be put. The
+// other tags of the publication do not suffer from that.
+func (r *run) settleTag(ctx context.Context, p *publication, tag string) bool {
+	if tag == "" {
+		return true
+	}
+	have, err := r.to.Images.Resolve(ctx, p.repo, tag)
+	name := target.Ref{Repository: p.repo, Tag: tag}.String()
+	switch {
+	case errors.Is(err, errdef.ErrNotFound):
+	case err != nil:
+		r.failed(p.record(tag), fmt.Errorf("ask for %s: %w", name, err))
+		return false
+	case have.Digest == p.top.Desc.Digest:
+		p.right[tag] = true
+	case !r.o.Overwrite:
+		r.failed(p.record(tag), &ConflictError{name, p.top.Desc.Digest, have.Digest})
+		return false
 	}
 	return true
 }

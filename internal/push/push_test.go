@@ -287,6 +287,26 @@ func TestTakenTag(t *testing.T) {
 	}
 }
 
+// Of several names in one repository, one that is taken is told, and the others are put.
+func TestTakenTagAmongOthers(t *testing.T) {
+	b := newBench(t, registrytest.Options{})
+	b.push(target.Selection{Only: []string{"docker.io/library/tool"}}, push.Options{})
+	items := b.items(target.Selection{Only: []string{"quay.io/team/app"}})
+	items[0].Refs = []target.Ref{{Repository: "library/tool", Tag: "1"}, {Repository: "library/tool", Tag: "2"}, {Repository: "library/tool", Tag: "3"}}
+	rep, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, items, push.Target{Images: b.client}, push.Options{})
+	if err != nil || rep.Code() != int(report.ClassRefused) || len(rep.Findings()) != 1 || rep.Counts()[report.Sent] != 2 {
+		t.Fatalf("%v, %+v, %v", err, rep.Records(), rep.Counts())
+	}
+	if f := rep.Findings()[0]; f.Place != "library/tool:2" {
+		t.Errorf("%+v", f)
+	}
+	for _, tag := range []string{"1", "3"} {
+		if d, err := b.client.Resolve(t.Context(), "library/tool", tag); err != nil || d.Digest != items[0].Digest {
+			t.Errorf("%s: %v, %v", tag, d.Digest, err)
+		}
+	}
+}
+
 // A store that yields damaged content for one blob.
 type damaged struct {
 	push.Store

@@ -211,14 +211,23 @@ func (r *run) artifact(b *manifest.Bundle, a manifest.Artifact, needs []digest.D
 func (r *run) class(needs []digest.Digest) report.Class {
 	var all []report.Class
 	for _, d := range needs {
-		if c := report.Classify(r.bad[d]); c == report.ClassLocal {
-			all = append(all, c)
+		if err := r.bad[d]; err != nil {
+			all = append(all, blobClass(err))
 		}
 	}
 	if len(all) == 0 {
 		return report.ClassContent
 	}
 	return report.Worst(all...)
+}
+
+// blobClass is local for a blob this machine could not read, and content for one it read
+// and found wrong.
+func blobClass(err error) report.Class {
+	if report.Classify(err) == report.ClassLocal {
+		return report.ClassLocal
+	}
+	return report.ClassContent
 }
 
 // others reports blobs that no artifact needs: damaged ones of the bundle's own JSON,
@@ -229,7 +238,7 @@ func (r *run) others(b *manifest.Bundle, used map[digest.Digest]bool) {
 		switch {
 		case used[d.Digest]:
 		case r.bad[d.Digest] != nil:
-			r.rep.AddError(kindArchive, "blob of the bundle", d.Digest, report.Damaged, report.WithClass(report.ClassContent, r.bad[d.Digest]))
+			r.rep.AddError(kindArchive, "blob of the bundle", d.Digest, report.Damaged, report.WithClass(blobClass(r.bad[d.Digest]), r.bad[d.Digest]))
 		case !ours && len(r.bad) == 0:
 			r.rep.Add(report.Record{Kind: kindArchive, Name: "blob of no artifact", Digest: d.Digest, State: report.Damaged, Reason: "it is carried, but no artifact needs it", Class: report.ClassContent})
 		}

@@ -1,0 +1,37 @@
+package verify
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/report"
+)
+
+// A blob that could not be read does not hide one that was read and is wrong.
+func TestClass(t *testing.T) {
+	whole, unread, wrong := digest.FromString("whole"), digest.FromString("unread"), digest.FromString("wrong")
+	r := &run{bad: map[digest.Digest]error{
+		unread: &fs.PathError{Op: "read", Path: "app.tar", Err: syscall.EIO},
+		wrong:  errors.New("other bytes"),
+	}}
+	for _, c := range []struct {
+		name  string
+		needs []digest.Digest
+		want  report.Class
+	}{
+		{"no bad blob", []digest.Digest{whole}, report.ClassContent},
+		{"unread", []digest.Digest{whole, unread}, report.ClassLocal},
+		{"wrong", []digest.Digest{wrong}, report.ClassContent},
+		{"unread and wrong", []digest.Digest{unread, wrong}, report.ClassContent},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := r.class(c.needs); got != c.want {
+				t.Errorf("class %d, want %d", got, c.want)
+			}
+		})
+	}
+}

@@ -165,6 +165,21 @@ func (c *checker) absences(list []Absent, arches *[]string) map[string]int {
 	return out
 }
 
+// accepted checks the findings that are known and wanted.
+func (c *checker) accepted(list []Accept) {
+	taken := claims{}
+	for i := range list {
+		a := &list[i]
+		if !c.enter(a, a.Line, "accept", a.Finding) {
+			continue
+		}
+		c.want(&a.Finding, "finding", checkOneLine)
+		c.want(&a.Artifact, "artifact", checkOneLine)
+		c.want(&a.Why, "why", checkWhy)
+		c.claim(taken, &a.Finding, "finding", a.Finding+" of "+a.Artifact, "")
+	}
+}
+
 // absentName gives what an Absent is about and its name, when it is about one
 // thing.
 func absentName(a Absent) (kind, name string) {

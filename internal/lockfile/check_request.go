@@ -15,6 +15,7 @@ func checkRequest(c *checker, r *Request) {
 	c.fileWishes(r)
 	c.chartWishes(r)
 	c.absences(r.Absent, &r.Arches)
+	c.accepted(r.Accept)
 }
 
 // archesOf checks a list of arches that are all of the request.
@@ -64,6 +65,7 @@ func (c *checker) repos(r *Request) {
 		if _, given := c.at[&p.Priority]; p.Priority < 0 || given && p.Priority == 0 {
 			c.errorf(&p.Priority, "priority %d is not above 0", p.Priority)
 		}
+		c.each(&p.Exclude, "exclude", checkOneLine)
 		c.notes(nil, &p.Note)
 	}
 }
@@ -178,7 +180,7 @@ func (c *checker) chartWishes(r *Request) {
 		if c.want(&h.Version, "version", checkVersion) && ok {
 			c.claim(taken, &h.Name, "chart", h.Name+" "+h.Version, "")
 		}
-		c.want(&h.Repo, "repo", checkURL)
+		c.want(&h.Repo, "repo", checkChartRepo)
 		c.notes(&h.Groups, &h.Note)
 	}
 }

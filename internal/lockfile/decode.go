@@ -169,6 +169,9 @@ func (d *decoder) store(name string, n *yaml.Node, v reflect.Value) (want string
 		return storeTime(n, p)
 	case *bool:
 		return storeBool(n, p)
+	case **bool:
+		*p = new(bool)
+		return storeBool(n, *p)
 	case *int64:
 		return storeInt(n, p)
 	}

@@ -67,6 +67,8 @@ func (e *encoder) field(indent int, name string, v reflect.Value) {
 		return
 	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		e.field(indent, name, v.Elem())
 	case reflect.String:
 		e.text(indent, name, v.String())
 	case reflect.Int64:

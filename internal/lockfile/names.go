@@ -143,6 +143,18 @@ func checkURL(raw string) error {
 // checkRepoURL is checkURL for URLs in which $basearch stands for the arch.
 func checkRepoURL(raw string) error { return checkURL(strings.ReplaceAll(raw, "$basearch", "x")) }
 
+// checkChartRepo takes the URL of a chart repository, or of the registry path above a chart.
+func checkChartRepo(raw string) error {
+	rest, oci := strings.CutPrefix(raw, "oci://")
+	if !oci {
+		return checkURL(raw)
+	}
+	if _, err := reference.ParseNormalizedNamed(rest + "/chart"); err != nil || strings.ContainsAny(rest, "@") {
+		return errors.New("is no registry path, want oci://HOST/PATH")
+	}
+	return nil
+}
+
 // localSource splits a source on disk: oci-layout:DIR[:REF],
 // oci-archive:FILE[:REF] or docker-archive:FILE[:REF].
 func localSource(source string) (path, ref string, ok bool) {

@@ -18,6 +18,7 @@ type Request struct {
 	Files    []FileWish   `yaml:"files"`
 	Charts   []ChartWish  `yaml:"charts"`
 	Absent   []Absent     `yaml:"absent"` // goes to the lock as it is
+	Accept   []Accept     `yaml:"accept"` // goes to the lock; what the resolver finds is accepted by it
 }
 
 // An ImageWish is a wanted image, for all arches of the request.
@@ -40,6 +41,7 @@ type Repo struct {
 	GPGKeys      []string `yaml:"gpgkeys"`       // files relative to the request, or URLs
 	RepoGPGCheck bool     `yaml:"repo_gpgcheck"` // repomd.xml must be signed by one of GPGKeys
 	Priority     int64    `yaml:"priority"`      // lower wins; 0: the default, 99
+	Exclude      []string `yaml:"exclude"`       // packages of this repository that do not exist for us, globs
 	Note         string   `yaml:"note"`
 	Line         Line     `yaml:"-"`
 }
@@ -55,6 +57,7 @@ type PackageSet struct {
 	Present []string `yaml:"present"` // what the hosts have already
 	Modules []string `yaml:"modules"` // enabled module streams, name:stream
 	Weak    bool     `yaml:"weak"`    // follow Recommends
+	Best    *bool    `yaml:"best"`    // nil or true: what Install names comes in its newest version, or not at all
 	Groups  []string `yaml:"groups"`
 	Note    string   `yaml:"note"`
 	Line    Line     `yaml:"-"`
@@ -76,7 +79,7 @@ type FileWish struct {
 type ChartWish struct {
 	Name    string   `yaml:"name"`
 	Version string   `yaml:"version"`
-	Repo    string   `yaml:"repo"` // URL of the chart repository
+	Repo    string   `yaml:"repo"` // URL of the chart repository, or oci://host/path above the chart's name
 	Groups  []string `yaml:"groups"`
 	Note    string   `yaml:"note"`
 	Line    Line     `yaml:"-"`

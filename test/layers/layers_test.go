@@ -20,10 +20,10 @@ import (
 var layer = map[string]int{
 	"manifest": 0, "internal/digestio": 0, "internal/progress": 0, "internal/atomicfile": 0, "internal/httpx": 0, "internal/regular": 0,
 
-	"internal/lockfile": 1, "internal/rpm": 1, "internal/archive": 1, "internal/report": 1, "internal/registry": 1, "internal/target": 1,
+	"internal/lockfile": 1, "internal/rpm": 1, "internal/rpm/catalog": 1, "internal/archive": 1, "internal/report": 1, "internal/registry": 1, "internal/target": 1,
 
-	"internal/plan": 2, "internal/rpm/repodata": 2, "internal/nexus": 2,
-	"internal/source/image": 2, "internal/source/web": 2,
+	"internal/plan": 2, "internal/rpm/repodata": 2, "internal/rpm/depsolve": 2, "internal/nexus": 2,
+	"internal/source/image": 2, "internal/source/web": 2, "internal/source/yum": 2, "internal/source/chart": 2,
 
 	"internal/lock": 3, "internal/build": 3,
 	"internal/verify": 3, "internal/push": 3, "internal/audit": 3, "internal/serve": 3,
@@ -36,7 +36,7 @@ var layer = map[string]int{
 // useCases must not import adapters, whatever the layers allow.
 var (
 	useCases = []string{"internal/lock", "internal/build", "internal/verify", "internal/push", "internal/audit", "internal/serve"}
-	adapters = []string{"internal/source/image", "internal/source/web", "internal/registry", "internal/nexus"}
+	adapters = []string{"internal/source/image", "internal/source/web", "internal/source/yum", "internal/source/chart", "internal/registry", "internal/nexus"}
 )
 
 // forTests are doubles, fixtures and programs beside the product: what they import is

@@ -1,13 +1,12 @@
 package catalog
 
-import "strings"
-
 // A Builder makes a catalog, package by package.
 type Builder struct {
 	c     Catalog
 	ids   map[string]ID
 	deps  map[Dependency]DepID
 	arena []byte // what is left of the chunk that texts are cut from
+	evr   []byte // the last one
 }
 
 // chunk is how many bytes of text are set aside at once.
@@ -90,18 +89,28 @@ func (b *Builder) Catalog() *Catalog {
 	return &c
 }
 
+// Texts returns how many different texts there are so far.
+func (b *Builder) Texts() int { return len(b.c.texts) }
+
+// EVR names what EVR makes of its parts.
+func (b *Builder) EVR(epoch, version, release []byte) ID {
+	b.evr = appendEVR(b.evr[:0], epoch, version, release)
+	return b.Text(b.evr)
+}
+
 // EVR puts together what metadata has as three attributes, in the one form that
 // catalogs have: no epoch when it is 0, no dash without a release.
 func EVR(epoch, version, release string) string {
-	var s strings.Builder
-	if epoch != "" && epoch != "0" {
-		s.WriteString(epoch)
-		s.WriteByte(':')
+	return string(appendEVR(nil, epoch, version, release))
+}
+
+func appendEVR[T string | []byte](to []byte, epoch, version, release T) []byte {
+	if len(epoch) > 0 && string(epoch) != "0" {
+		to = append(append(to, epoch...), ':')
 	}
-	s.WriteString(version)
-	if release != "" {
-		s.WriteByte('-')
-		s.WriteString(release)
+	to = append(to, version...)
+	if len(release) > 0 {
+		to = append(append(to, '-'), release...)
 	}
-	return s.String()
+	return to
 }

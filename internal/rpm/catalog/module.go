@@ -39,7 +39,8 @@ type Group struct {
 type GroupPackage struct {
 	Name     string
 	Type     GroupType
-	Requires string // conditional: wanted when this package is chosen
+	Requires string   // conditional: wanted when this package is chosen
+	Arches   []string // of the hosts that it is for; none: all
 }
 
 // A GroupType says when a package of a group is wanted.

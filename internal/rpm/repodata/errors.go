@@ -62,7 +62,11 @@ func readFile(ctx context.Context, open OpenFunc, path string, parse func(io.Rea
 	}
 	defer f.Close()
 	s := &source{r: f}
-	err = parse(s)
+	return s.outcome(path, parse(s))
+}
+
+// outcome tells what was wrong with the content from what was wrong with the source.
+func (s *source) outcome(path string, err error) error {
 	switch {
 	case s.err != nil:
 		return fmt.Errorf("read %s: %w", path, s.err)

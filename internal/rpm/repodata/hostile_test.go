@@ -10,6 +10,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"hash"
 	"hash/crc32"
 	"io"
@@ -138,21 +139,24 @@ func TestOddXML(t *testing.T) {
 	}{
 		{"byte order mark", "\xef\xbb\xbf" + doc(pkg), ""},
 		{"processing instructions", `<?xml version="1.0"?><?x y?>` + doc(`<?z?>`+pkg), ""},
-		{"doctype that is not used", bomb + doc(pkg), ""},
-		{"doctype that is used", bomb + doc(`<package><location href="&b;"/>`+sum+`</package>`), "entity"},
+		{"doctype that names a DTD", `<!DOCTYPE metadata PUBLIC "-//x" "x.dtd">` + doc(pkg), ""},
+		{"doctype that is not used", bomb + doc(pkg), "declarations"},
+		{"doctype that is used", bomb + doc(`<package><location href="&b;"/>`+sum+`</package>`), "declarations"},
+		{"entity that nothing declares", doc(`<package><location href="&b;"/>` + sum + `</package>`), "entity"},
 		{"numeric entities", doc(`<package><location href="&#97;"/>` + sum + `</package>`), ""},
 		{"NUL entity", doc(`<package><location href="&#0;a"/>` + sum + `</package>`), "illegal character"},
 		{"another encoding", `<?xml version="1.0" encoding="ISO-8859-1"?>` + doc(pkg), "encoding"},
 		{"UTF-16", "\xff\xfe<\x00m\x00", ""},
 		{"not UTF-8", doc("<package><location href=\"\xff\"/>" + sum + "</package>"), "invalid UTF-8"},
-		{"attribute twice", doc(`<package><location href="a" href="b"/>` + sum + `</package>`), ""},
+		{"attribute twice", doc(`<package><location href="a" href="b"/>` + sum + `</package>`), "one attribute twice"},
 		{"attribute without quotes", doc(`<package><location href=a/>` + sum + `</package>`), "unquoted"},
-		{"huge attribute of what is skipped", doc(`<other x="`+strings.Repeat("a", 17<<20)+`"/>`) + pkg, "more than the 16777216 bytes"},
+		{"huge attribute of what is skipped", doc(`<other x="` + strings.Repeat("a", 5<<20) + `"/>` + pkg), "more than the 4194304 bytes"},
 		{"large attribute of what is skipped", doc(`<other x="` + strings.Repeat("a", 1<<20) + `"/>` + pkg), ""},
-		{"many attributes", doc(`<other ` + strings.Repeat(`a="" `, 100_000) + `/>` + pkg), ""},
-		{"endless name", doc("<" + strings.Repeat("a", 17<<20)), "more than the 16777216 bytes"},
-		{"endless comment", doc("<!--" + strings.Repeat("a", 17<<20)), "more than the 16777216 bytes"},
-		{"endless CDATA", doc("<x><![CDATA[" + strings.Repeat("a", 17<<20)), "more than the 16777216 bytes"},
+		{"many attributes", doc(`<other ` + manyAttributes(100_000) + `/>` + pkg), "too many attributes"},
+		{"some attributes", doc(`<other ` + manyAttributes(200) + `/>` + pkg), ""},
+		{"endless name", doc("<" + strings.Repeat("a", 5<<20)), "more than the 4194304 bytes"},
+		{"endless comment", doc("<!--" + strings.Repeat("a", 17<<20)), "a comment without end"},
+		{"endless CDATA", doc("<x><![CDATA[" + strings.Repeat("a", 17<<20)), "a CDATA without end"},
 		{"elements crossed", doc("<package><a></package></a>"), "line 1"},
 		{"two locations", doc(`<package><location href="b"/><location href="a"/>` + sum + `</package>`), ""},
 		{"empty location", doc(`<package><location href=""/>` + sum + `</package>`), "without location"},
@@ -183,6 +187,14 @@ func TestOddXML(t *testing.T) {
 			}
 		})
 	}
+}
+
+func manyAttributes(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `a%d="" `, i)
+	}
+	return b.String()
 }
 
 // TestHostileWindows: a packed list may say how much memory unpacking it needs, and gets

@@ -1,9 +1,6 @@
 package repodata
 
 import (
-	"bufio"
-	"bytes"
-	"compress/bzip2"
 	"context"
 	"crypto"
 	_ "crypto/md5"
@@ -13,15 +10,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
-	"io/fs"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
-	"github.com/xi2/xz" // the one that bounds its dictionary
 	"oras.land/oras-go/v2/errdef"
 )
 
@@ -86,156 +78,55 @@ func ReadPrimary(ctx context.Context, open OpenFunc) (map[string]Checksum, error
 	return packages, err
 }
 
-// A reference is where repomd.xml says the primary list is, and what it hashes to.
-type reference struct {
-	location string
-	checksum Checksum
-}
-
 func readOnce(ctx context.Context, open OpenFunc) (packages map[string]Checksum, err error) {
-	var ref reference
+	var list Data
 	err = readFile(ctx, open, RepomdPath, func(r io.Reader) (err error) {
-		ref, err = parseRepomd(&capped{r: r, left: maxRepomd, limit: maxRepomd})
+		list, err = primaryOf(r)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = readFile(ctx, open, ref.location, func(r io.Reader) (err error) {
-		packages, err = readVerified(r, ref)
+	err = readFile(ctx, open, list.Location, func(r io.Reader) (err error) {
+		packages, err = readVerified(r, list.Checksum)
 		return err
 	})
 	if errors.Is(err, errdef.ErrNotFound) {
-		return nil, &MalformedError{ref.location, errGone}
+		return nil, &MalformedError{list.Location, errGone}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return packages, nil
+}
+
+// primaryOf finds the primary list.
+func primaryOf(r io.Reader) (Data, error) {
+	m, err := readRepomd(r)
+	if err != nil {
+		return Data{}, err
+	}
+	list, ok := m.Find("primary")
+	if !ok {
+		return Data{}, errors.New("it names no primary list")
+	}
+	return list, nil
 }
 
 // readVerified reads the list to its end whatever happens: an error of the parser counts only
 // when the bytes were the right ones.
-func readVerified(f io.Reader, ref reference) (map[string]Checksum, error) {
-	raw := &hashing{r: &capped{r: f, left: maxPacked, limit: maxPacked}, hash: algorithms[ref.checksum.Type].New()}
-	packages, err := parsePacked(raw)
+func readVerified(f io.Reader, want Checksum) (map[string]Checksum, error) {
+	raw := &hashing{r: &capped{r: f, left: maxPacked, limit: maxPacked}, hash: algorithms[want.Type].New()}
+	var packages map[string]Checksum
+	err := unpack(raw, maxOpen, func(s *scanner) (err error) {
+		packages, err = scanListed(s)
+		return err
+	})
 	if _, drainErr := io.Copy(io.Discard, raw); drainErr != nil {
 		return nil, drainErr
 	}
-	if got := hex.EncodeToString(raw.hash.Sum(nil)); got != ref.checksum.Value {
-		return nil, fmt.Errorf("%w: its %s is %s, want %s", ErrMismatch, ref.checksum.Type, got, ref.checksum.Value)
+	if got := hex.EncodeToString(raw.hash.Sum(nil)); got != want.Value {
+		return nil, fmt.Errorf("%w: its %s is %s, want %s", ErrMismatch, want.Type, got, want.Value)
 	}
 	return packages, err
-}
-
-func parsePacked(r io.Reader) (map[string]Checksum, error) {
-	open, err := decompress(bufio.NewReaderSize(r, 64<<10))
-	if err != nil {
-		return nil, err
-	}
-	defer open.Close()
-	return parsePrimary(&capped{r: open, left: maxOpen, limit: maxOpen})
-}
-
-// decompress looks at how the content begins, not at its name.
-func decompress(r *bufio.Reader) (io.ReadCloser, error) {
-	begin, err := r.Peek(6)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	switch {
-	case bytes.HasPrefix(begin, []byte{0x1f, 0x8b}):
-		return gzip.NewReader(r)
-	case bytes.HasPrefix(begin, []byte("\xfd7zXZ\x00")):
-		x, err := xz.NewReader(r, maxDictionary)
-		return io.NopCloser(x), err
-	case bytes.HasPrefix(begin, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
-	case bytes.HasPrefix(begin, []byte("BZh")):
-		return io.NopCloser(bzip2.NewReader(r)), nil
-	}
-	return io.NopCloser(r), nil
-}
-
-// A capped reader fails, rather than ends, when there is more than limit.
-type capped struct {
-	r           io.Reader
-	left, limit int64
-}
-
-func (c *capped) Read(p []byte) (int, error) {
-	if c.left < 0 {
-		return 0, fmt.Errorf("more than the %d bytes allowed", c.limit)
-	}
-	// One byte more than allowed, so that the end at the limit is seen as an end.
-	n, err := c.r.Read(p[:min(int64(len(p)), c.left+1)])
-	if c.left -= int64(n); c.left < 0 {
-		return n - 1, fmt.Errorf("more than the %d bytes allowed", c.limit)
-	}
-	return n, err
-}
-
-// A hashing reader hashes what it passes on.
-type hashing struct {
-	r    io.Reader
-	hash hash.Hash
-}
-
-func (h *hashing) Read(p []byte) (int, error) {
-	n, err := h.r.Read(p)
-	h.hash.Write(p[:n])
-	return n, err
-}
-
-// parseRepomd finds the primary list.
-func parseRepomd(r io.Reader) (reference, error) {
-	var ref reference
-	x := newXMLReader(r, "repomd")
-	for x.next("data") {
-		if x.attribute("type") != "primary" {
-			x.err = x.skip()
-			continue
-		}
-		if ref.location != "" {
-			return ref, x.errorf("a second primary list")
-		}
-		entry, err := x.entry()
-		if err != nil {
-			return ref, err
-		}
-		if !fs.ValidPath(entry.location) {
-			return ref, x.errorf("location %q is not below the repository", entry.location)
-		}
-		ref = entry
-	}
-	if x.err == nil && ref.location == "" {
-		return ref, errors.New("it names no primary list")
-	}
-	return ref, x.err
-}
-
-// parsePrimary collects the packages. It keeps nothing else of the list.
-func parsePrimary(r io.Reader) (map[string]Checksum, error) {
-	packages := map[string]Checksum{}
-	x := newXMLReader(r, "metadata")
-	for x.next("package") {
-		entry, err := x.entry()
-		if err != nil {
-			return nil, err
-		}
-		if have, ok := packages[entry.location]; ok && have != entry.checksum {
-			return nil, x.errorf("%s is listed with two checksums", entry.location)
-		}
-		if packages[entry.location] = entry.checksum; len(packages) > maxPackages {
-			return nil, x.errorf("more than the %d packages allowed", maxPackages)
-		}
-	}
-	if x.err != nil {
-		return nil, x.err
-	}
-	return packages, nil
 }

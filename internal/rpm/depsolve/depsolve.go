@@ -62,8 +62,7 @@ type Place struct{ Repo, Package int }
 func Solve(ctx context.Context, req Request) (*Solution, error) {
 	pl := newPool(req.Repos, req.Arch)
 	pl.exclude(req)
-	active, err := pl.modules(req.Modules)
-	if err != nil {
+	if err := pl.modules(ctx, pl.enabled(req)); err != nil {
 		return nil, err
 	}
 	pl.markMulti()
@@ -83,7 +82,7 @@ func Solve(ctx context.Context, req Request) (*Solution, error) {
 	if len(s.problems) > 0 {
 		return nil, &UnsolvableError{s.explain()}
 	}
-	return pl.solution(s, active), nil
+	return pl.solution(s), nil
 }
 
 // solve runs a solver, for a second time where it turns out that paths matter which the
@@ -101,11 +100,18 @@ func (pl *pool) solve(ctx context.Context, jobs []job, specs []string, best, wea
 		}
 		s = newSolver(pl, jobs, weak)
 	}
-	if err := context.Cause(ctx); err != nil {
-		return nil, fmt.Errorf("solve: %w", err)
+	return s, s.run(ctx, weak)
+}
+
+// enabled lists the streams that the request enables, by name or by what it installs.
+func (pl *pool) enabled(req Request) []string {
+	out := slices.Clone(req.Modules)
+	for _, spec := range slices.Concat(req.Install, req.Present) {
+		if m, ok := pl.moduleSpec(spec); ok && m.stream != "" {
+			out = append(out, m.name+":"+m.stream)
+		}
 	}
-	s.run(weak)
-	return s, nil
+	return out
 }
 
 // exclude disables what the request excludes, everywhere or in one repository.
@@ -223,10 +229,10 @@ func (pl *pool) present(ctx context.Context, req Request) error {
 }
 
 // solution lists the packages that are to be carried.
-func (pl *pool) solution(s *solver, active []*catalog.Module) *Solution {
+func (pl *pool) solution(s *solver) *Solution {
 	out := &Solution{}
 	streams := map[string]string{}
-	for _, m := range active {
+	for _, m := range pl.active {
 		for _, a := range m.Artifacts {
 			streams[artifactNEVRA(a)] = m.Name + ":" + m.Stream
 		}

@@ -2,6 +2,7 @@ package depsolve
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"airbundle/internal/rpm/catalog"
@@ -11,6 +12,9 @@ import (
 // installs them: mandatory and default ones, and conditional ones together with the
 // package that they are for. Packages that no repository has are passed over.
 func (pl *pool) groupJobs(spec string, best bool) ([]job, error) {
+	if m, ok := pl.moduleSpec(spec); ok {
+		return pl.moduleJobs(spec, m, best)
+	}
 	id := strings.TrimPrefix(strings.TrimPrefix(spec, "@"), "^")
 	groups := pl.groups(id)
 	if len(groups) == 0 {
@@ -34,6 +38,62 @@ func (pl *pool) groupJobs(spec string, best bool) ([]job, error) {
 		}
 	}
 	return out, nil
+}
+
+// A moduleSpec is a spec of a module's packages, @name[:stream][/profile].
+type moduleSpec struct{ name, stream, profile string }
+
+// moduleSpec reads a spec. It is false when no repository has a module of that name: then
+// the spec is that of a group.
+func (pl *pool) moduleSpec(spec string) (moduleSpec, bool) {
+	rest, found := strings.CutPrefix(spec, "@")
+	if !found {
+		return moduleSpec{}, false
+	}
+	var m moduleSpec
+	rest, m.profile, _ = strings.Cut(rest, "/")
+	m.name, m.stream, _ = strings.Cut(rest, ":")
+	return m, slices.ContainsFunc(pl.allModules(), func(o *catalog.Module) bool { return o.Name == m.name })
+}
+
+// moduleJobs asks for the packages of a profile of an active stream; when none is named,
+// of the stream's default profiles.
+func (pl *pool) moduleJobs(spec string, m moduleSpec, best bool) ([]job, error) {
+	var out []job
+	for _, a := range pl.active {
+		if a.Name != m.name || m.stream != "" && a.Stream != m.stream {
+			continue
+		}
+		profiles := pl.defaultProfiles(a.Name, a.Stream)
+		if m.profile != "" {
+			profiles = []string{m.profile}
+		}
+		for _, profile := range profiles {
+			for _, name := range a.Profiles[profile] {
+				if list := pl.byNEVRA(wantedNEVRA{name: name, epoch: -1}); len(list) > 0 {
+					out = append(out, job{spec: spec, candidates: list, best: best})
+				}
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: no active stream of module %s has such a profile, or a default one: write @%s:STREAM/PROFILE", spec, m.name, m.name)
+	}
+	return out, nil
+}
+
+func (pl *pool) defaultProfiles(name, stream string) []string {
+	for _, r := range pl.repos {
+		if r.Modules == nil {
+			continue
+		}
+		for _, d := range r.Modules.Defaults {
+			if d.Module == name && len(d.Profiles[stream]) > 0 {
+				return d.Profiles[stream]
+			}
+		}
+	}
+	return nil
 }
 
 // groups finds a group by its ID or name; of an environment, its mandatory groups.

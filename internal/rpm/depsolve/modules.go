@@ -1,6 +1,7 @@
 package depsolve
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,12 +13,13 @@ import (
 // modules decides which module streams are active, and disables the packages that they
 // hide (libdnf, dnf-sack.cpp, setModuleExcludes): those of streams that are not active,
 // and those of no module that go by the name of a package of an active one.
-func (pl *pool) modules(enable []string) ([]*catalog.Module, error) {
+func (pl *pool) modules(ctx context.Context, enable []string) error {
 	all := pl.allModules()
-	active, err := activeModules(all, pl.defaultStreams(), enable)
+	active, err := activeModules(ctx, all, pl.defaultStreams(), enable)
 	if err != nil || len(all) == 0 {
-		return nil, err
+		return err
 	}
+	pl.active = active
 	inside, outside := map[string]bool{}, map[string]bool{}
 	names := map[string]bool{}
 	for _, m := range all {
@@ -47,7 +49,7 @@ func (pl *pool) modules(enable []string) ([]*catalog.Module, error) {
 			}
 		}
 	}
-	return active, nil
+	return nil
 }
 
 // artifactNEVRA is how the pool writes the NEVRA of a module's package.
@@ -101,17 +103,16 @@ func (pl *pool) defaultStreams() map[string]string {
 // activeModules solves which builds of the enabled and of the default streams go together,
 // by the dependencies between modules. Enabled streams must be there; defaults that do
 // not go with them are left out.
-func activeModules(all []*catalog.Module, defaults map[string]string, enable []string) ([]*catalog.Module, error) {
+func activeModules(ctx context.Context, all []*catalog.Module, defaults map[string]string, enable []string) ([]*catalog.Module, error) {
 	streams, err := enabledStreams(all, enable)
 	if err != nil {
 		return nil, err
 	}
 	pl := modulePool(all)
-	enabled := maps.Clone(streams)
-	wanted := slices.Sorted(maps.Keys(enabled))
-	chosen, problems := solveModules(pl, all, enabled, wanted)
-	if len(problems) > 0 {
-		return nil, &UnsolvableError{Problems: problems}
+	wanted := slices.Sorted(maps.Keys(streams))
+	chosen, err := solveModules(ctx, pl, all, streams, wanted)
+	if err != nil {
+		return nil, err
 	}
 	var optional []string
 	for name, stream := range defaults {
@@ -121,11 +122,16 @@ func activeModules(all []*catalog.Module, defaults map[string]string, enable []s
 		}
 	}
 	slices.Sort(optional)
-	if together, problems := solveModules(pl, all, streams, append(slices.Clone(wanted), optional...)); len(problems) == 0 {
-		return together, nil
+	together, err := solveModules(ctx, pl, all, streams, slices.Concat(wanted, optional))
+	if err == nil || ctx.Err() != nil {
+		return together, err
 	}
 	for _, name := range optional {
-		if more, problems := solveModules(pl, all, streams, append(slices.Clone(wanted), name)); len(problems) == 0 {
+		more, err := solveModules(ctx, pl, all, streams, append(slices.Clone(wanted), name))
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		if err == nil {
 			chosen, wanted = more, append(wanted, name)
 		}
 	}
@@ -214,7 +220,7 @@ func moduleRequires(m *catalog.Module, capability func(string) catalog.DepID) (n
 }
 
 // solveModules solves for the streams of the wanted modules.
-func solveModules(pl *pool, all []*catalog.Module, streams map[string]string, wanted []string) ([]*catalog.Module, []string) {
+func solveModules(ctx context.Context, pl *pool, all []*catalog.Module, streams map[string]string, wanted []string) ([]*catalog.Module, error) {
 	var jobs []job
 	for _, name := range wanted {
 		stream := name + ":" + streams[name]
@@ -224,9 +230,11 @@ func solveModules(pl *pool, all []*catalog.Module, streams map[string]string, wa
 		}
 	}
 	s := newSolver(pl, jobs, false)
-	s.run(false)
+	if err := s.run(ctx, false); err != nil {
+		return nil, err
+	}
 	if len(s.problems) > 0 {
-		return nil, s.explain()
+		return nil, &UnsolvableError{s.explain()}
 	}
 	var out []*catalog.Module
 	for _, p := range s.installed() {

@@ -44,9 +44,10 @@ type dependency struct {
 
 // A pool holds the packages of all repositories and knows who provides what.
 type pool struct {
-	repos []Repo
-	maps  []repoMap
-	pkgs  []pkg // from 2 on
+	repos  []Repo
+	maps   []repoMap
+	active []*catalog.Module // streams
+	pkgs   []pkg             // from 2 on
 
 	texts []string
 	ids   map[string]text

@@ -31,8 +31,8 @@ var richOps = map[string]op{
 	"and": opAnd, "or": opOr, "if": opIf, "unless": opUnless, "else": opElse, "with": opWith, "without": opWithout,
 }
 
-// maxRichDepth bounds how deep conditions stand in one another.
-const maxRichDepth = 32
+// maxRichDepth bounds how deep conditions stand in one another, and how many are chained.
+const maxRichDepth = 512
 
 // parseRich reads a rich dependency, and returns nil for what is none.
 func (pl *pool) parseRich(s string) *rich {
@@ -214,9 +214,9 @@ const (
 	always
 )
 
-// maxBlocks bounds what a condition may grow to when it is multiplied out: real ones have
-// some ten blocks.
-const maxBlocks = 1 << 12
+// maxLiterals bounds what a condition may grow to when it is multiplied out: real ones have
+// some hundred. One that grows beyond cannot be fulfilled.
+const maxLiterals = 1 << 18
 
 // blocks multiplies a condition out: to a conjunction of disjunctions, or with dnf the
 // other way around (libsolv, cplxdeps.c). Each block is ascending, so it begins with
@@ -326,7 +326,7 @@ func conjoin(a [][]int32, at truth, b [][]int32, bt truth, dnf bool) ([][]int32,
 // distribute makes each block of a one with each block of b. Blocks that hold a literal and
 // its negative say nothing; when no other is left, the whole is void.
 func distribute(a, b [][]int32, void truth) ([][]int32, truth) {
-	if len(a)*len(b) > maxBlocks {
+	if literals(a)*len(b)+literals(b)*len(a) > maxLiterals {
 		return nil, never
 	}
 	var out [][]int32
@@ -352,4 +352,12 @@ func distribute(a, b [][]int32, void truth) ([][]int32, truth) {
 		return nil, void
 	}
 	return out, depends
+}
+
+func literals(blocks [][]int32) int {
+	n := 0
+	for _, b := range blocks {
+		n += len(b)
+	}
+	return n
 }

@@ -186,7 +186,8 @@ func (b *builder) conflict(n solvable, d dep) {
 		return
 	}
 	for _, p := range b.pl.provides(d) {
-		if p != n && p != host && !(b.pl.pkgs[n].installed && b.pl.pkgs[p].installed) { // conflicts with itself are meant for others
+		bothThere := b.pl.pkgs[n].installed && b.pl.pkgs[p].installed
+		if p != n && p != host && !bothThere { // conflicts with itself are meant for others
 			b.add(why, -n, -p)
 		}
 	}

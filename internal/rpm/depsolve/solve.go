@@ -1,12 +1,20 @@
 package depsolve
 
-import "slices"
+import (
+	"context"
+	"fmt"
+	"slices"
+)
 
 // run decides until every rule holds. Each problem that it meets is noted, and what was
-// asked for in it is put aside, so that all problems of a request come out.
-func (s *solver) run(weak bool) {
+// asked for in it is put aside, so that all problems of a request come out. The error is
+// that of ctx.
+func (s *solver) run(ctx context.Context, weak bool) error {
 	level, base := int32(0), int32(1) // base: below it what was asked for is open again
 	for {
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("solve: %w", err)
+		}
 		if level == 0 {
 			if level = s.ground(); level == 0 {
 				continue
@@ -25,7 +33,7 @@ func (s *solver) run(weak bool) {
 			base = level
 		}
 		before := level
-		if level = s.resolveDependencies(level); level < before {
+		if level = s.resolveDependencies(ctx, level); level < before || ctx.Err() != nil {
 			continue
 		}
 		if weak {
@@ -36,7 +44,7 @@ func (s *solver) run(weak bool) {
 		}
 		var more bool
 		if level, more = s.minimize(level); !more {
-			return
+			return nil
 		}
 	}
 }
@@ -143,7 +151,7 @@ func (s *solver) keepInstalled(level int32) int32 {
 
 // resolveDependencies decides on every rule that is open: first where the policy leaves one
 // package only, then where there is a choice.
-func (s *solver) resolveDependencies(level int32) int32 {
+func (s *solver) resolveDependencies(ctx context.Context, level int32) int32 {
 	start := level
 	postponed := 0 // the first rule with a choice; -1 once choices are made
 	for i, n := 1, 1; ; i, n = i+1, n+1 {
@@ -172,7 +180,7 @@ func (s *solver) resolveDependencies(level int32) int32 {
 				continue
 			}
 		}
-		if level = s.choose(level, list, int32(i)); level < start {
+		if level = s.choose(level, list, int32(i)); level < start || ctx.Err() != nil {
 			return level
 		}
 		n = 0 // something changed, so look at all again
@@ -293,8 +301,8 @@ func (s *solver) proof(conflict int32) problem {
 		}
 	}
 	involve(conflict)
-	for n := len(s.trail) - 1; n >= 0; n-- {
-		if why := s.whys[n]; why > 0 && involved[abs(s.trail[n])] {
+	for n, l := range slices.Backward(s.trail) {
+		if why := s.whys[n]; why > 0 && involved[abs(l)] {
 			involve(why)
 		}
 	}

@@ -30,9 +30,10 @@ func (pl *pool) groupJobs(spec string, best bool) ([]job, error) {
 			if len(list) == 0 {
 				continue
 			}
-			j := job{spec: spec, candidates: merged(list, pl.obsoleters(list)), best: best}
+			name := p.Name + " of " + spec
+			j := job{spec: name, candidates: merged(list, pl.obsoleters(list)), best: best}
 			if p.Type == catalog.Conditional && p.Requires != "" {
-				j = job{spec: spec, condition: pl.parseRich("(" + p.Name + " if " + p.Requires + ")"), best: best}
+				j = job{spec: name, condition: pl.parseRich("(" + p.Name + " if " + p.Requires + ")"), best: best}
 			}
 			out = append(out, j)
 		}

@@ -77,11 +77,11 @@ func (p *richParser) group(chain op, depth int) *rich {
 	}
 	word, rest, found := strings.Cut(p.rest, " ")
 	o, known := richOps[word]
-	if (chain == opIf || chain == opUnless) && o == opElse {
+	if o == opElse {
+		known = chain == opIf || chain == opUnless
 		chain = opLeaf
 	}
-	// Operators are not mixed in one group, and else goes with if and unless only.
-	if !found || !known || chain != opLeaf && chain != o {
+	if !found || !known || chain != opLeaf && chain != o { // operators are not mixed in one group
 		return p.fail()
 	}
 	p.rest = rest

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/catalog"
 )
 
@@ -291,67 +290,6 @@ func (pl *pool) provided(p solvable, q *dependency) bool {
 	return false
 }
 
-// fits says whether two ranges of versions have one in common. A version without a release
-// stands for all its releases.
-func (pl *pool) fits(aFlags catalog.Flags, a text, bFlags catalog.Flags, b text) bool {
-	const ends = catalog.Less | catalog.Greater
-	switch {
-	case aFlags == ends|catalog.Equal || bFlags == ends|catalog.Equal || aFlags&bFlags&ends != 0:
-		return true
-	case a == b:
-		return aFlags&bFlags&catalog.Equal != 0
-	}
-	switch c := compareRange(pl.texts[a], pl.texts[b]); {
-	case c == aCovers:
-		return aFlags&catalog.Equal != 0
-	case c == bCovers:
-		return bFlags&catalog.Equal != 0
-	case c < 0:
-		return bFlags&catalog.Less != 0 || aFlags&catalog.Greater != 0
-	case c > 0:
-		return bFlags&catalog.Greater != 0 || aFlags&catalog.Less != 0
-	}
-	return aFlags&bFlags&catalog.Equal != 0
-}
-
-// What compareRange says where one version has no release and so covers the other.
-const (
-	aCovers = -2
-	bCovers = 2
-)
-
-// compareRange orders versions as dependencies have them.
-func compareRange(a, b string) int {
-	aVersion, aRelease := cutRelease(a)
-	bVersion, bRelease := cutRelease(b)
-	switch c := rpm.CompareEVR(aVersion, bVersion); {
-	case c != 0:
-		return c
-	case aRelease == bRelease:
-		return 0
-	case aRelease == "":
-		return aCovers
-	case bRelease == "":
-		return bCovers
-	}
-	return rpm.CompareVersion(aRelease, bRelease)
-}
-
-func cutRelease(evr string) (version, release string) {
-	if dash := strings.LastIndexByte(evr, '-'); dash >= 0 {
-		return evr[:dash], evr[dash+1:]
-	}
-	return evr, ""
-}
-
-// newer compares the versions of two packages.
-func (pl *pool) newer(a, b solvable) int {
-	if pl.pkgs[a].evr == pl.pkgs[b].evr {
-		return 0
-	}
-	return rpm.CompareEVR(pl.texts[pl.pkgs[a].evr], pl.texts[pl.pkgs[b].evr])
-}
-
 // isNamed says whether a dependency means a package by its name and version, as Obsoletes do.
 func (pl *pool) isNamed(p solvable, d dep) bool {
 	q := &pl.deps[d]
@@ -375,31 +313,6 @@ func (pl *pool) obsoleted(p solvable, f func(q solvable, by dep)) {
 		}
 	}
 }
-
-// archScores are the arches that packages for hosts of an arch can have, the better one
-// lower (libsolv, poolarch.c); noarch goes with all of them.
-func archScores(arch string) map[string]uint32 {
-	list := []string{arch}
-	if arch == "x86_64" {
-		list = append(list, "i686", "i586", "i486", "i386")
-	}
-	scores := map[string]uint32{"noarch": noarch}
-	for i, a := range list {
-		scores[a] = uint32(i+1)<<16 | 1
-	}
-	return scores
-}
-
-const noarch = 1
-
-// sameColor says whether two packages take each other's place: packages of 32 and of 64
-// bits live beside each other.
-func (pl *pool) sameColor(a, b solvable) bool {
-	x, y := &pl.pkgs[a], &pl.pkgs[b]
-	return x.arch == y.arch || x.score == noarch || y.score == noarch || pl.is64(x) == pl.is64(y)
-}
-
-func (pl *pool) is64(k *pkg) bool { return strings.Contains(pl.texts[k.arch], "64") }
 
 // depText writes a dependency as packagers do.
 func (pl *pool) depText(d dep) string {

@@ -25,17 +25,17 @@ const maxChecksums = 4 << 20
 // is returned under the name "". Checksums of other kinds are skipped; a file
 // without any sha256, or with a line of another form, is an error.
 func (s *Source) Checksums(ctx context.Context, rawURL string) (map[string]digest.Digest, error) {
-	c, err := s.open(ctx, rawURL)
+	c, err := s.opener.Open(ctx, rawURL)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
 	shown := httpx.Redact(rawURL)
-	data, err := digestio.ReadCapped(c, c.size, maxChecksums)
+	data, err := digestio.ReadCapped(c, c.Size, maxChecksums)
 	if err != nil {
 		return nil, fmt.Errorf("read checksums %s: %w", shown, err)
 	}
-	if !c.whole {
+	if !c.Whole {
 		return nil, fmt.Errorf("read checksums %s: the server says neither how long the file is nor where it ends", shown)
 	}
 	sums, err := parseChecksums(data)

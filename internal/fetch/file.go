@@ -1,4 +1,4 @@
-package web
+package fetch
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 )
 
 // openFile opens a file: URL as any program opens a path: links are followed,
-// also out of the lock's directory. Only regular files have content to be pinned.
-func (s *Source) openFile(u *url.URL) (*content, error) {
-	path, err := s.path(u)
+// also out of the opener's directory. Only regular files have content to be pinned.
+func (o *Opener) openFile(u *url.URL) (*Content, error) {
+	path, err := o.path(u)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", httpx.RedactURL(u), err)
 	}
@@ -21,12 +21,12 @@ func (s *Source) openFile(u *url.URL) (*content, error) {
 	if err != nil {
 		return nil, err // names path and cause
 	}
-	return &content{ReadCloser: f, size: info.Size(), whole: true}, nil
+	return &Content{ReadCloser: f, Size: info.Size(), Whole: true}, nil
 }
 
 // path returns the file that u names: file:///abs, file://localhost/abs, file:/abs,
-// or file:rel and file:./rel, which are below the source's directory.
-func (s *Source) path(u *url.URL) (string, error) {
+// or file:rel and file:./rel, which are below the opener's directory.
+func (o *Opener) path(u *url.URL) (string, error) {
 	switch {
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", errors.New("a file has no query and no fragment; write ? as %3F and # as %23")
@@ -37,7 +37,7 @@ func (s *Source) path(u *url.URL) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return filepath.Join(s.dir, filepath.FromSlash(rel)), nil
+		return filepath.Join(o.dir, filepath.FromSlash(rel)), nil
 	case u.Path == "" || u.Path == "/":
 		return "", errors.New("names no file")
 	default:

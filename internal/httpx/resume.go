@@ -149,7 +149,7 @@ func (b *resumer) reopen() error {
 	_ = b.body().Close() // it is broken and has given up its slot
 	for {
 		b.tries++
-		if b.tries > b.t.o.Attempts {
+		if b.tries > b.t.attempts(b.req.Context()) {
 			return b.failure(b.broken)
 		}
 		if err := b.t.backOff(b.req, b.tries, b.broken); err != nil {
@@ -177,7 +177,7 @@ func (b *resumer) failure(err error) error {
 	if status, ok := errors.AsType[*StatusError](err); ok && status.Code < 500 {
 		return err
 	}
-	return &UnavailableError{Host: HostPort(b.req.URL), Attempts: min(b.tries, b.t.o.Attempts), Err: err}
+	return &UnavailableError{Host: HostPort(b.req.URL), Attempts: min(b.tries, b.t.attempts(b.req.Context())), Err: err}
 }
 
 // A transientError is a failed reopening that may be tried again.

@@ -49,7 +49,7 @@ var transientStatus = []int{
 
 // retry makes attempts until one has an answer that stands or none is left.
 func (t *Transport) retry(req *http.Request) (*http.Response, error) {
-	attempts := t.o.Attempts
+	attempts := t.attempts(req.Context())
 	if !replayable(req) {
 		attempts = 1
 	}
@@ -161,6 +161,21 @@ type finalKey struct{}
 // statuses is what was asked for: the transport does not repeat them because of it.
 func FinalStatus(ctx context.Context, codes ...int) context.Context {
 	return context.WithValue(ctx, finalKey{}, codes)
+}
+
+type attemptsKey struct{}
+
+// WithAttempts returns a context for requests that are tried n times at most, if that is
+// fewer than the transport would: for a caller that has another place to ask.
+func WithAttempts(ctx context.Context, n int) context.Context {
+	return context.WithValue(ctx, attemptsKey{}, n)
+}
+
+func (t *Transport) attempts(ctx context.Context) int {
+	if n, ok := ctx.Value(attemptsKey{}).(int); ok {
+		return min(n, t.o.Attempts)
+	}
+	return t.o.Attempts
 }
 
 // Permanent tells errors of the connection that no repetition will change: a name

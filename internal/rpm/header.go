@@ -104,14 +104,7 @@ type headers struct {
 
 // readHeaders reads lead, signature header and main header from r, and not a byte more.
 func readHeaders(r io.Reader) (*headers, error) {
-	var lead [leadSize]byte
-	if err := readFull(r, lead[:], "lead"); err != nil {
-		return nil, err
-	}
-	if !bytes.HasPrefix(lead[:], leadMagic) {
-		return nil, malformed("it begins with %x, want %x", lead[:len(leadMagic)], leadMagic)
-	}
-	sig, err := readHeader(r, "signature header", maxSignatureData)
+	sig, err := readSignatureHeader(r)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +118,18 @@ func readHeaders(r io.Reader) (*headers, error) {
 	}
 	start := int64(leadSize + len(sig.raw) + padding)
 	return &headers{signature: sig, main: main, start: start, end: start + int64(len(main.raw))}, nil
+}
+
+// readSignatureHeader reads lead and signature header from r, without the padding.
+func readSignatureHeader(r io.Reader) (*header, error) {
+	var lead [leadSize]byte
+	if err := readFull(r, lead[:], "lead"); err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(lead[:], leadMagic) {
+		return nil, malformed("it begins with %x, want %x", lead[:len(leadMagic)], leadMagic)
+	}
+	return readHeader(r, "signature header", maxSignatureData)
 }
 
 func readHeader(r io.Reader, what string, limit uint32) (*header, error) {

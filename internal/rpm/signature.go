@@ -25,19 +25,20 @@ type signature struct {
 	err     error // why it cannot be checked
 }
 
-// readSignatures collects the signatures of a package. One that cannot be read is
-// returned with its error: another one may be good.
-func readSignatures(hs *headers) ([]*signature, error) {
-	type blob struct {
-		data    []byte
-		payload bool
-	}
+// A blob is one OpenPGP signature as a package holds it.
+type blob struct {
+	data    []byte
+	payload bool // covers header and payload, not the header alone
+}
+
+// signatureBlobs collects the signatures that a signature header holds.
+func signatureBlobs(h *header) ([]blob, error) {
 	var blobs []blob
 	for _, from := range []struct {
 		tag     uint32
 		payload bool
 	}{{sigRSA, false}, {sigDSA, false}, {sigPGP, true}, {sigGPG, true}} {
-		data, err := hs.signature.binary(from.tag)
+		data, err := h.binary(from.tag)
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +46,7 @@ func readSignatures(hs *headers) ([]*signature, error) {
 			blobs = append(blobs, blob{data, from.payload})
 		}
 	}
-	armored, err := hs.signature.strings(sigOpenPGP)
+	armored, err := h.strings(sigOpenPGP)
 	if err != nil {
 		return nil, err
 	}
@@ -59,14 +60,26 @@ func readSignatures(hs *headers) ([]*signature, error) {
 		}
 		blobs = append(blobs, blob{data, false})
 	}
+	return blobs, nil
+}
+
+// readSignatures collects the signatures of a package. One that cannot be read is
+// returned with its error: another one may be good.
+func readSignatures(hs *headers) ([]*signature, error) {
+	blobs, err := signatureBlobs(hs.signature)
+	if err != nil {
+		return nil, err
+	}
 	sigs := make([]*signature, len(blobs))
 	for i, b := range blobs {
-		sigs[i] = newSignature(b.data, b.payload, hs.main)
+		sigs[i] = newSignature(b.data, b.payload, hs.main.raw)
 	}
 	return sigs, nil
 }
 
-func newSignature(data []byte, payload bool, main *header) *signature {
+// newSignature reads a signature over content, or over content and a payload that is
+// hashed later.
+func newSignature(data []byte, payload bool, content []byte) *signature {
 	s := &signature{payload: payload}
 	if s.packet, s.err = parseSignature(data); s.err != nil {
 		return s
@@ -78,19 +91,25 @@ func newSignature(data []byte, payload bool, main *header) *signature {
 	if s.hash, s.err = s.packet.PrepareVerify(); s.err != nil {
 		return s
 	}
-	s.hash.Write(main.raw)
+	s.hash.Write(content)
 	return s
 }
 
 // keyID names the key that the signature says it is made with.
 func (s *signature) keyID() string {
-	switch {
-	case s.packet == nil:
+	if s.packet == nil {
 		return ""
-	case s.packet.IssuerKeyId != nil:
-		return keyID(*s.packet.IssuerKeyId)
 	}
-	return fmt.Sprintf("%x", s.packet.IssuerFingerprint)
+	return issuer(s.packet)
+}
+
+// issuer names the key that a signature says it is made with: 16 digits, or a
+// fingerprint where that is all it says.
+func issuer(sig *packet.Signature) string {
+	if sig.IssuerKeyId != nil {
+		return keyID(*sig.IssuerKeyId)
+	}
+	return fmt.Sprintf("%x", sig.IssuerFingerprint)
 }
 
 func keyID(id uint64) string { return fmt.Sprintf("%016x", id) }
@@ -184,27 +203,37 @@ func parseV3(body []byte) (*packet.Signature, error) {
 
 // signatureBody takes the header off a packet that must be a signature and end where blob ends.
 func signatureBody(blob []byte) ([]byte, error) {
-	if len(blob) < 2 || blob[0]&0x80 == 0 {
-		return nil, errors.New("it is not an OpenPGP packet")
+	body, rest, err := cutSignature(blob)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("the packet says it has %d bytes, which is not how many there are", len(body))
 	}
-	tag, start, size := int(blob[0]>>2&0xf), 0, uint64(0)
+	return body, err
+}
+
+// cutSignature takes the packet that data begins with, which must be a signature, apart
+// from what follows it.
+func cutSignature(data []byte) (body, rest []byte, err error) {
+	if len(data) < 2 || data[0]&0x80 == 0 {
+		return nil, nil, errors.New("it is not an OpenPGP packet")
+	}
+	tag, start, size := int(data[0]>>2&0xf), 0, uint64(0)
 	switch {
-	case blob[0]&0x40 != 0:
-		tag = int(blob[0] & 0x3f)
-		start, size = newLength(blob)
-	case blob[0]&3 == 3:
-		return nil, errors.New("it is a packet of no definite length")
+	case data[0]&0x40 != 0:
+		tag = int(data[0] & 0x3f)
+		start, size = newLength(data)
+	case data[0]&3 == 3:
+		return nil, nil, errors.New("it is a packet of no definite length")
 	default:
-		start = 1 + 1<<(blob[0]&3)
-		size = bigEndian(blob[1:min(start, len(blob))])
+		start = 1 + 1<<(data[0]&3)
+		size = bigEndian(data[1:min(start, len(data))])
 	}
 	switch {
 	case tag != 2:
-		return nil, fmt.Errorf("it is an OpenPGP packet of type %d, not a signature", tag)
-	case start == 0 || start >= len(blob) || uint64(len(blob)-start) != size:
-		return nil, fmt.Errorf("the packet says it has %d bytes, which is not how many there are", size)
+		return nil, nil, fmt.Errorf("it is an OpenPGP packet of type %d, not a signature", tag)
+	case start == 0 || start >= len(data) || size == 0 || uint64(len(data)-start) < size:
+		return nil, nil, fmt.Errorf("the packet says it has %d bytes, which is not how many there are", size)
 	}
-	return blob[start:], nil
+	return data[start : start+int(size)], data[start+int(size):], nil
 }
 
 // newLength reads the length in a packet header of the new format: where the body starts, 0

@@ -229,6 +229,7 @@ func (m *maker) images(ctx context.Context, images []lockfile.Image, jobs int) {
 
 func (m *maker) rpms(lock *lockfile.Lock) {
 	keys := map[string]openpgp.EntityList{}
+	var all openpgp.EntityList
 	for _, k := range lock.Keys {
 		ring, err := rpm.ReadKeys(k.Armor)
 		if err == nil {
@@ -238,7 +239,9 @@ func (m *maker) rpms(lock *lockfile.Lock) {
 			m.fail("key", k.ID, err)
 		}
 		keys[k.ID] = ring
+		all = append(all, ring...)
 	}
+	keys[""] = all // of an entry without a signer: accepted as unsigned
 	for _, r := range lock.RPMs {
 		m.table.RPMs = append(m.table.RPMs, manifest.RPM{
 			Name: r.Name, EVR: r.EVR, Arch: r.Arch, BaseArch: r.BaseArch, Repo: r.Repo,

@@ -50,9 +50,6 @@ func TestPackagesAreChecked(t *testing.T) {
 			set(f, with(func(s *rpmtest.Spec) { s.Key = nil }))
 			f.Lock.RPMs[0].Signer, f.Lock.RPMs[0].Unsigned, f.Lock.RPMs[0].Why = "", "accepted", "built here"
 		}, report.ClassOK, ""},
-		"signed, though accepted as unsigned": {func(f *bundletest.Fixture) {
-			f.Lock.RPMs[0].Signer, f.Lock.RPMs[0].Unsigned, f.Lock.RPMs[0].Why = "", "accepted", "built here"
-		}, report.ClassTrust, "accepted as unsigned"},
 		"another signer": {func(f *bundletest.Fixture) { set(f, with(func(s *rpmtest.Spec) { s.Key = rpmtest.OtherKey(t) })) }, report.ClassTrust, "none of the known keys"},
 		"key is no key":  {func(f *bundletest.Fixture) { f.Lock.Keys[0].Armor = "x" }, report.ClassContent, "key "},
 	} {

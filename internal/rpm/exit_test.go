@@ -18,8 +18,8 @@ func TestExitCodes(t *testing.T) {
 	key := rpmtest.Key(t)
 	ring := rpmtest.Ring(key)
 	good := rpmtest.Build(t, signedSpec(key))
-	built := takeApart(t, good)
-	old := built.without(t, tagPayloadDigest)
+	built := rpmtest.TakeApart(t, good)
+	old := built.Without(t, tagPayloadDigest)
 	for name, test := range map[string]struct {
 		pkg  []byte
 		want report.Class
@@ -29,8 +29,8 @@ func TestExitCodes(t *testing.T) {
 		"damaged":     {flip(good, len(good)-9), report.ClassContent},
 		"unsigned":    {rpmtest.Build(t, signedSpec(nil)), report.ClassTrust},
 		"stranger":    {rpmtest.Build(t, signedSpec(rpmtest.OtherKey(t))), report.ClassTrust},
-		"bad":         {built.withSignature(binaryTag(sigPGP, sign(t, key, []byte("else")))).bytes(), report.ClassTrust},
-		"not covered": {old.withSignature(binaryTag(sigRSA, sign(t, key, old.main))).bytes(), report.ClassTrust},
+		"bad":         {built.WithSignature(rpmtest.BinaryTag(sigPGP, sign(t, key, []byte("else")))).Bytes(), report.ClassTrust},
+		"not covered": {old.WithSignature(rpmtest.BinaryTag(sigRSA, sign(t, key, old.Main))).Bytes(), report.ClassTrust},
 	} {
 		_, err := rpm.Verify(bytes.NewReader(test.pkg), ring)
 		if got := report.Classify(fmt.Errorf("package: %w", err)); got != test.want {
@@ -45,7 +45,7 @@ func TestExitCodes(t *testing.T) {
 // A source that broke off is not a malformed package, even when it says so as a short one.
 func TestSourceBrokeOff(t *testing.T) {
 	pkg := rpmtest.Build(t, signedSpec(nil))
-	end := len(pkg) - len(takeApart(t, pkg).payload)
+	end := len(pkg) - len(rpmtest.TakeApart(t, pkg).Payload)
 	broken := fmt.Errorf("GET x.rpm: %w", io.ErrUnexpectedEOF)
 	for size := 0; size < end; size += 13 {
 		r := io.MultiReader(bytes.NewReader(pkg[:size]), iotest.ErrReader(broken))

@@ -131,9 +131,9 @@ func TestVerifySubkey(t *testing.T) {
 		t.Fatal(err)
 	}
 	sub := key.Entity.Subkeys[len(key.Entity.Subkeys)-1]
-	built := takeApart(t, rpmtest.Build(t, signedSpec(nil)))
+	built := rpmtest.TakeApart(t, rpmtest.Build(t, signedSpec(nil)))
 	signer := &rpmtest.Signer{Entity: &openpgp.Entity{PrimaryKey: sub.PublicKey, PrivateKey: sub.PrivateKey}}
-	pkg := built.withSignature(binaryTag(sigRSA, signBare(t, signer, built.main))).bytes()
+	pkg := built.WithSignature(rpmtest.BinaryTag(sigRSA, signBare(t, signer, built.Main))).Bytes()
 	for _, id := range []string{key.ID, fmt.Sprintf("%016x", sub.PublicKey.KeyId)} {
 		keys, err := rpm.SelectKey(rpmtest.Ring(rpmtest.Key(t), key), id)
 		if err != nil {

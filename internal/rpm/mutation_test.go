@@ -37,8 +37,8 @@ func TestEveryByteOfTheHeaders(t *testing.T) {
 	key := rpmtest.OtherKey(t)
 	pkg := smallPackage(t, key)
 	ring := rpmtest.Ring(key)
-	p := takeApart(t, pkg)
-	start, end := len(pkg)-len(p.signed()), len(pkg)-len(p.payload)
+	p := rpmtest.TakeApart(t, pkg)
+	start, end := len(pkg)-len(p.Signed()), len(pkg)-len(p.Payload)
 	want, err := rpm.Read(bytes.NewReader(pkg))
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestEveryByteOfTheHeaders(t *testing.T) {
 // at the edges: none of them makes Read take memory out of proportion.
 func TestHostileIndexMemory(t *testing.T) {
 	pkg := smallPackage(t, nil)
-	start := len(pkg) - len(takeApart(t, pkg).signed())
+	start := len(pkg) - len(rpmtest.TakeApart(t, pkg).Signed())
 	entries := int(binary.BigEndian.Uint32(pkg[start+8:]))
 	var before, after runtime.MemStats
 	for at := start + 8; at < start+16+16*entries; at += 4 {
@@ -102,11 +102,11 @@ func TestReadAtTheBounds(t *testing.T) {
 	}
 	// with appends entries and data to a header that names a package.
 	with := func(data []byte, entries func(size uint32) []byte) []byte {
-		header := writeHeader(named()...)
+		header := rpmtest.WriteHeader(named()...)
 		count, size := binary.BigEndian.Uint32(header[8:]), binary.BigEndian.Uint32(header[12:])
 		more := entries(size)
 		rest := bytes.Join([][]byte{header[16 : 16+16*count], more, header[16+16*count:], data}, nil)
-		return headerBytes(int(count)+len(more)/16, int(size)+len(data), rest)
+		return rpmtest.HeaderBytes(int(count)+len(more)/16, int(size)+len(data), rest)
 	}
 	many := func(n uint32) func(uint32) []byte {
 		return func(uint32) []byte {
@@ -183,20 +183,20 @@ func framed(body []byte) (right, wrong map[string][]byte) {
 
 func TestSignatureFrames(t *testing.T) {
 	key := rpmtest.OtherKey(t) // its signatures are short enough for a length of one byte
-	built := takeApart(t, rpmtest.Build(t, signedSpec(nil)))
-	sig := sign(t, key, built.main)
+	built := rpmtest.TakeApart(t, rpmtest.Build(t, signedSpec(nil)))
+	sig := sign(t, key, built.Main)
 	if sig[0] != 0xc2 || int(sig[1]) != len(sig)-2 {
 		t.Fatalf("the signature begins with %x, which this test does not understand", sig[:2])
 	}
 	right, wrong := framed(sig[2:])
 	for name, data := range right {
-		got, err := rpm.Verify(bytes.NewReader(built.withSignature(binaryTag(sigRSA, data)).bytes()), rpmtest.Ring(key))
+		got, err := rpm.Verify(bytes.NewReader(built.WithSignature(rpmtest.BinaryTag(sigRSA, data)).Bytes()), rpmtest.Ring(key))
 		if err != nil || got != key.ID {
 			t.Errorf("%s: Verify() = %q, %v", name, got, err)
 		}
 	}
 	for name, data := range wrong {
-		err := verifyError(built.withSignature(binaryTag(sigRSA, data)).bytes(), rpmtest.Ring(key))
+		err := verifyError(built.WithSignature(rpmtest.BinaryTag(sigRSA, data)).Bytes(), rpmtest.Ring(key))
 		if problem := is[*rpm.BadSignatureError]("unreadable")(err); problem != "" {
 			t.Errorf("%s: %s", name, problem)
 		}
@@ -208,10 +208,10 @@ func TestSignatureFrames(t *testing.T) {
 // the key id that stands beside the fingerprint.
 func TestEveryByteOfASignature(t *testing.T) {
 	for name, key := range map[string]*rpmtest.Signer{"RSA": rpmtest.Key(t), "Ed25519": rpmtest.OtherKey(t)} {
-		built := takeApart(t, rpmtest.Build(t, signedSpec(nil)))
-		sig := sign(t, key, built.main)
+		built := rpmtest.TakeApart(t, rpmtest.Build(t, signedSpec(nil)))
+		sig := sign(t, key, built.Main)
 		good := func(data []byte) bool {
-			signer, err := rpm.Verify(bytes.NewReader(built.withSignature(binaryTag(sigRSA, data)).bytes()), rpmtest.Ring(key))
+			signer, err := rpm.Verify(bytes.NewReader(built.WithSignature(rpmtest.BinaryTag(sigRSA, data)).Bytes()), rpmtest.Ring(key))
 			bad, unknown := is[*rpm.BadSignatureError]("")(err) == "", is[*rpm.UnknownSignerError]("")(err) == ""
 			if err != nil && !bad && !unknown || err == nil && signer != key.ID {
 				t.Errorf("%s: %x: Verify() = %q, %v", name, data, signer, err)

@@ -52,7 +52,7 @@ func richSpec() rpmtest.Spec {
 
 func TestRead(t *testing.T) {
 	pkg := rpmtest.Build(t, richSpec())
-	p := takeApart(t, pkg)
+	p := rpmtest.TakeApart(t, pkg)
 	got, err := rpm.Read(iotest.HalfReader(bytes.NewReader(pkg)))
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestRead(t *testing.T) {
 		Summary: "Short", Description: "Long,\nin <two> lines", License: "GPLv2", Group: "System",
 		URL: "https://example.invalid/", Vendor: "Vendor", Packager: "Packager", BuildHost: "builder",
 		SourceRPM: "rich-2.02.187-6.el7_9.5.src.rpm", BuildTime: rpmtest.Built.Unix(), InstalledSize: 3, ArchiveSize: 3,
-		HeaderStart: int64(len(pkg) - len(p.signed())), HeaderEnd: int64(len(pkg) - len(p.payload)),
+		HeaderStart: int64(len(pkg) - len(p.Signed())), HeaderEnd: int64(len(pkg) - len(p.Payload)),
 		Provides: []rpm.Dependency{{Name: "rich", Flags: rpm.SenseEqual, EVR: "2.02.187-6.el7_9.5"}},
 		Requires: []rpm.Dependency{
 			{Name: "libc.so.6(GLIBC_2.17)(64bit)"},
@@ -116,7 +116,7 @@ func TestNames(t *testing.T) {
 
 func TestReadTakesNoPayload(t *testing.T) {
 	pkg := rpmtest.Build(t, richSpec())
-	payload := takeApart(t, pkg).payload
+	payload := rpmtest.TakeApart(t, pkg).Payload
 	r := bytes.NewReader(pkg)
 	if _, err := rpm.Read(r); err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestReadSource(t *testing.T) {
 	spec := rpmtest.Spec{Name: "src", Tags: map[int]rpmpack.IndexEntry{1106: rpmpack.EntryInt32([]int32{1})}}
 	for name, pkg := range map[string][]byte{
 		"says so":          rpmtest.Build(t, spec),
-		"has no sourcerpm": takeApart(t, rpmtest.Build(t, rpmtest.Spec{Name: "src"})).without(t, 1044).bytes(),
+		"has no sourcerpm": rpmtest.TakeApart(t, rpmtest.Build(t, rpmtest.Spec{Name: "src"})).Without(t, 1044).Bytes(),
 	} {
 		p, err := rpm.Read(bytes.NewReader(pkg))
 		if err != nil || p.Arch != "src" || p.FileName() != "src-1.0-1.src.rpm" {
@@ -142,35 +142,35 @@ func TestReadSource(t *testing.T) {
 // unsignedWith puts a header written by hand into a package.
 func unsignedWith(t *testing.T, main []byte) []byte {
 	t.Helper()
-	p := takeApart(t, rpmtest.Build(t, rpmtest.Spec{Name: "x"})).withSignature()
-	p.main, p.payload = main, nil
-	return p.bytes()
+	p := rpmtest.TakeApart(t, rpmtest.Build(t, rpmtest.Spec{Name: "x"})).WithSignature()
+	p.Main, p.Payload = main, nil
+	return p.Bytes()
 }
 
 // named are the entries without which a header names no package.
-func named(more ...tag) []tag {
-	return append([]tag{
-		stringTag(1000, "n"), stringTag(1001, "1"), stringTag(1002, "1"), stringTag(1022, "noarch"), stringTag(1044, "n-1-1.src.rpm"),
+func named(more ...rpmtest.Tag) []rpmtest.Tag {
+	return append([]rpmtest.Tag{
+		rpmtest.StringTag(1000, "n"), rpmtest.StringTag(1001, "1"), rpmtest.StringTag(1002, "1"), rpmtest.StringTag(1022, "noarch"), rpmtest.StringTag(1044, "n-1-1.src.rpm"),
 	}, more...)
 }
 
-func numbers(number, kind uint32, values ...uint64) tag {
+func numbers(number, kind uint32, values ...uint64) rpmtest.Tag {
 	width := map[uint32]int{kindInt8: 1, kindInt16: 2, kindInt32: 4, kindInt64: 8}[kind]
 	var data []byte
 	for _, v := range values {
 		data = append(data, binary.BigEndian.AppendUint64(nil, v)[8-width:]...)
 	}
-	return tag{number, kind, uint32(len(values)), data}
+	return rpmtest.RawTag(number, kind, uint32(len(values)), data)
 }
 
-func list(number uint32, values ...string) tag {
-	return tag{number, kindStrings, uint32(len(values)), []byte(strings.Join(values, "\x00") + "\x00")}
+func list(number uint32, values ...string) rpmtest.Tag {
+	return rpmtest.RawTag(number, kindStrings, uint32(len(values)), []byte(strings.Join(values, "\x00")+"\x00"))
 }
 
 func TestReadOddWidths(t *testing.T) {
-	p, err := rpm.Read(bytes.NewReader(unsignedWith(t, writeHeader(named(
+	p, err := rpm.Read(bytes.NewReader(unsignedWith(t, rpmtest.WriteHeader(named(
 		numbers(1003, kindInt16, 3), numbers(1006, kindInt8, 9), numbers(5009, kindInt64, 1<<40), numbers(1009, kindInt32, 1),
-		numbers(271, kindInt64, 1<<41), tag{1005, 9, 2, []byte("C\x00translated\x00")},
+		numbers(271, kindInt64, 1<<41), rpmtest.RawTag(1005, 9, 2, []byte("C\x00translated\x00")),
 	)...))))
 	if err != nil {
 		t.Fatal(err)
@@ -183,9 +183,9 @@ func TestReadOddWidths(t *testing.T) {
 
 func TestReadMalformed(t *testing.T) {
 	good := rpmtest.Build(t, rpmtest.Spec{Name: "x"})
-	p := takeApart(t, good)
+	p := rpmtest.TakeApart(t, good)
 	long := strings.Repeat("d", 4097)
-	overlap := writeHeader(named(binaryTag(1047, make([]byte, 8)))...) // its last entry now takes all data
+	overlap := rpmtest.WriteHeader(named(rpmtest.BinaryTag(1047, make([]byte, 8)))...) // its last entry now takes all data
 	binary.BigEndian.PutUint32(overlap[16+16*5+8:], 0)
 	binary.BigEndian.PutUint32(overlap[16+16*5+12:], uint32(len(overlap)-16-16*6))
 	at := func(tag, kind, offset, count uint32) []byte { // one entry, whatever it says
@@ -193,18 +193,18 @@ func TestReadMalformed(t *testing.T) {
 		for _, n := range []uint32{tag, kind, offset, count} {
 			index = binary.BigEndian.AppendUint32(index, n)
 		}
-		return headerBytes(1, 8, append(index, make([]byte, 8)...))
+		return rpmtest.HeaderBytes(1, 8, append(index, make([]byte, 8)...))
 	}
 	for _, tt := range []struct {
 		name string
 		pkg  []byte
 		want string
 	}{
-		{"no header magic", append(bytes.Clone(p.lead), make([]byte, 100)...), "signature header begins with 00000000"},
-		{"too many entries", unsignedWith(t, headerBytes(1<<16, 0, nil)), "65536 entries"},
-		{"too much data", unsignedWith(t, headerBytes(0, 256<<20+1, nil)), "268435457 bytes"},
-		{"too large signature header", append(bytes.Clone(p.lead), headerBytes(0, 64<<20+1, nil)...), "67108865 bytes"},
-		{"promises more than there is", unsignedWith(t, headerBytes(0, 256<<20, []byte("short"))), "ends inside the header"},
+		{"no header magic", append(bytes.Clone(p.Lead), make([]byte, 100)...), "signature header begins with 00000000"},
+		{"too many entries", unsignedWith(t, rpmtest.HeaderBytes(1<<16, 0, nil)), "65536 entries"},
+		{"too much data", unsignedWith(t, rpmtest.HeaderBytes(0, 256<<20+1, nil)), "268435457 bytes"},
+		{"too large signature header", append(bytes.Clone(p.Lead), rpmtest.HeaderBytes(0, 64<<20+1, nil)...), "67108865 bytes"},
+		{"promises more than there is", unsignedWith(t, rpmtest.HeaderBytes(0, 256<<20, []byte("short"))), "ends inside the header"},
 		{"type unknown", unsignedWith(t, at(1000, 10, 0, 1)), "tag 1000: unknown type 10"},
 		{"offset behind the end", unsignedWith(t, at(1000, kindBinary, 9, 0)), "tag 1000 begins at byte 9 of 8"},
 		{"offset negative", unsignedWith(t, at(1000, kindBinary, 1<<31, 0)), "tag 1000 begins at byte 2147483648"},
@@ -214,20 +214,20 @@ func TestReadMalformed(t *testing.T) {
 		{"strings behind the end", unsignedWith(t, at(1000, kindStrings, 0, 9)), "a string ends behind the header"},
 		{"two values of one", unsignedWith(t, at(1000, kindString, 0, 2)), "2 values of a type that has one"},
 		{"overlap", unsignedWith(t, overlap), "tag 1047 overlaps"},
-		{"twice", unsignedWith(t, writeHeader(named(stringTag(1000, "m"))...)), "tag 1000 is there twice"},
-		{"no name", unsignedWith(t, writeHeader(stringTag(1001, "1"))), "names no package"},
-		{"name as number", unsignedWith(t, writeHeader(numbers(1000, kindInt32, 1))), "tag 1000 has type 4, want strings"},
-		{"epoch as string", unsignedWith(t, writeHeader(named(stringTag(1003, "1"))...)), "tag 1003 has type 6, want integers"},
-		{"binary as numbers", unsignedWith(t, writeHeader(named(binaryTag(1003, make([]byte, 8)))...)), "tag 1003 has type 7, want integers"},
-		{"lists of unequal length", unsignedWith(t, writeHeader(named(
+		{"twice", unsignedWith(t, rpmtest.WriteHeader(named(rpmtest.StringTag(1000, "m"))...)), "tag 1000 is there twice"},
+		{"no name", unsignedWith(t, rpmtest.WriteHeader(rpmtest.StringTag(1001, "1"))), "names no package"},
+		{"name as number", unsignedWith(t, rpmtest.WriteHeader(numbers(1000, kindInt32, 1))), "tag 1000 has type 4, want strings"},
+		{"epoch as string", unsignedWith(t, rpmtest.WriteHeader(named(rpmtest.StringTag(1003, "1"))...)), "tag 1003 has type 6, want integers"},
+		{"binary as numbers", unsignedWith(t, rpmtest.WriteHeader(named(rpmtest.BinaryTag(1003, make([]byte, 8)))...)), "tag 1003 has type 7, want integers"},
+		{"lists of unequal length", unsignedWith(t, rpmtest.WriteHeader(named(
 			list(1047, "a", "b"), numbers(1112, kindInt32, 0), list(1113, ""))...)), "have 2, 1 and 1 values"},
-		{"file in no directory", unsignedWith(t, writeHeader(named(list(1117, "f"), list(1118, "/"),
+		{"file in no directory", unsignedWith(t, rpmtest.WriteHeader(named(list(1117, "f"), list(1118, "/"),
 			numbers(1116, kindInt32, 1), numbers(1030, kindInt16, 0), numbers(1037, kindInt32, 0))...)), `file "f" is in directory 1 of 1`},
-		{"files without modes", unsignedWith(t, writeHeader(named(list(1117, "f"), list(1118, "/"),
+		{"files without modes", unsignedWith(t, rpmtest.WriteHeader(named(list(1117, "f"), list(1118, "/"),
 			numbers(1116, kindInt32, 0))...)), "1 file names, 1 directory indexes, 0 modes"},
-		{"path too long", unsignedWith(t, writeHeader(named(list(1117, "f"), list(1118, long),
+		{"path too long", unsignedWith(t, rpmtest.WriteHeader(named(list(1117, "f"), list(1118, long),
 			numbers(1116, kindInt32, 0), numbers(1030, kindInt16, 0), numbers(1037, kindInt32, 0))...)), "a file name has 4098 bytes"},
-		{"changelog without texts", unsignedWith(t, writeHeader(named(
+		{"changelog without texts", unsignedWith(t, rpmtest.WriteHeader(named(
 			numbers(1080, kindInt32, 1), list(1081, "a"))...)), "1 times, 1 authors and 0 texts"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestReadMalformed(t *testing.T) {
 
 func TestReadTruncated(t *testing.T) {
 	pkg := rpmtest.Build(t, richSpec())
-	end := len(pkg) - len(takeApart(t, pkg).payload)
+	end := len(pkg) - len(rpmtest.TakeApart(t, pkg).Payload)
 	for size := range end {
 		_, err := rpm.Read(bytes.NewReader(pkg[:size]))
 		if _, ok := errors.AsType[*rpm.FormatError](err); !ok || !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -252,7 +252,7 @@ func TestReadTruncated(t *testing.T) {
 
 // TestReadPromisesCostNothing: a header may promise 256 MiB, but costs what really comes.
 func TestReadPromisesCostNothing(t *testing.T) {
-	pkg := unsignedWith(t, headerBytes(1<<16-1, 256<<20, make([]byte, 1000)))
+	pkg := unsignedWith(t, rpmtest.HeaderBytes(1<<16-1, 256<<20, make([]byte, 1000)))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if _, err := rpm.Read(bytes.NewReader(pkg)); err == nil {
@@ -365,18 +365,18 @@ func TestVerifyRealPackages(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	key := rpmtest.OtherKey(f) // quick to make, and each fuzzing process makes its own
-	p := takeApart(f, rpmtest.Build(f, richSpec()))
-	signed := takeApart(f, rpmtest.Build(f, signedSpec(key)))
-	f.Add(p.bytes())
-	f.Add(signed.bytes())
-	f.Add(append(bytes.Clone(p.lead), headerBytes(3, 100, make([]byte, 148))...))
+	p := rpmtest.TakeApart(f, rpmtest.Build(f, richSpec()))
+	signed := rpmtest.TakeApart(f, rpmtest.Build(f, signedSpec(key)))
+	f.Add(p.Bytes())
+	f.Add(signed.Bytes())
+	f.Add(append(bytes.Clone(p.Lead), rpmtest.HeaderBytes(3, 100, make([]byte, 148))...))
 	ring := rpmtest.Ring(key)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if p, err := rpm.Read(bytes.NewReader(data)); (p == nil) == (err == nil) {
 			t.Errorf("Read() = %v, %v", p, err)
 		}
 		signer, err := rpm.Verify(bytes.NewReader(data), ring)
-		if err == nil && !bytes.HasSuffix(data, signed.signed()) {
+		if err == nil && !bytes.HasSuffix(data, signed.Signed()) {
 			t.Errorf("Verify believes %q signed something that it did not", signer)
 		}
 	})

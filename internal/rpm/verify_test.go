@@ -45,34 +45,34 @@ func sign(t testing.TB, key *rpmtest.Signer, data []byte) []byte {
 func TestVerifyGood(t *testing.T) {
 	key, stranger := rpmtest.Key(t), rpmtest.OtherKey(t)
 	ring := rpmtest.Ring(stranger, key)
-	built := takeApart(t, rpmtest.Build(t, signedSpec(key)))
-	old := built.without(t, tagPayloadDigest) // as rpm before 4.14 makes them
-	md5sum, sha1sum := md5.Sum(old.signed()), sha1.Sum(old.main)
+	built := rpmtest.TakeApart(t, rpmtest.Build(t, signedSpec(key)))
+	old := built.Without(t, tagPayloadDigest) // as rpm before 4.14 makes them
+	md5sum, sha1sum := md5.Sum(old.Signed()), sha1.Sum(old.Main)
 
 	for _, tt := range []struct {
 		name string
-		pkg  parts
+		pkg  rpmtest.Parts
 	}{
 		{"as built", built},
-		{"header only, payload digest in the header", built.withSignature(binaryTag(sigRSA, sign(t, key, built.main)))},
-		{"old, over header and payload", old.withSignature(
-			binaryTag(sigRSA, sign(t, key, old.main)), stringTag(sigSHA1, fmt.Sprintf("%x", sha1sum)),
-			binaryTag(sigPGP, sign(t, key, old.signed())), binaryTag(sigMD5, md5sum[:]))},
-		{"old, signed in version 3", old.withSignature(
-			binaryTag(sigRSA, signV3(t, key, crypto.SHA256, old.main)),
-			binaryTag(sigPGP, signV3(t, key, crypto.SHA256, old.signed())))},
-		{"a stranger's too", built.withSignature(
-			binaryTag(sigDSA, sign(t, rpmtest.OtherKey(t), built.main)), binaryTag(sigRSA, sign(t, key, built.main)))},
-		{"an unreadable one too", built.withSignature(
-			binaryTag(sigDSA, []byte("no signature")), binaryTag(sigRSA, sign(t, key, built.main)))},
-		{"in the list of rpm 6", built.withSignature(
-			stringTag(sigOpenPGP, base64.StdEncoding.EncodeToString(sign(t, key, built.main))))},
+		{"header only, payload digest in the header", built.WithSignature(rpmtest.BinaryTag(sigRSA, sign(t, key, built.Main)))},
+		{"old, over header and payload", old.WithSignature(
+			rpmtest.BinaryTag(sigRSA, sign(t, key, old.Main)), rpmtest.StringTag(sigSHA1, fmt.Sprintf("%x", sha1sum)),
+			rpmtest.BinaryTag(sigPGP, sign(t, key, old.Signed())), rpmtest.BinaryTag(sigMD5, md5sum[:]))},
+		{"old, signed in version 3", old.WithSignature(
+			rpmtest.BinaryTag(sigRSA, rpmtest.SignV3(t, key, crypto.SHA256, old.Main)),
+			rpmtest.BinaryTag(sigPGP, rpmtest.SignV3(t, key, crypto.SHA256, old.Signed())))},
+		{"a stranger's too", built.WithSignature(
+			rpmtest.BinaryTag(sigDSA, sign(t, rpmtest.OtherKey(t), built.Main)), rpmtest.BinaryTag(sigRSA, sign(t, key, built.Main)))},
+		{"an unreadable one too", built.WithSignature(
+			rpmtest.BinaryTag(sigDSA, []byte("no signature")), rpmtest.BinaryTag(sigRSA, sign(t, key, built.Main)))},
+		{"in the list of rpm 6", built.WithSignature(
+			rpmtest.StringTag(sigOpenPGP, base64.StdEncoding.EncodeToString(sign(t, key, built.Main))))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for name, r := range map[string]io.Reader{
-				"whole": bytes.NewReader(tt.pkg.bytes()),
-				"bytes": iotest.OneByteReader(bytes.NewReader(tt.pkg.bytes())),
-				"eof":   iotest.DataErrReader(bytes.NewReader(tt.pkg.bytes())),
+				"whole": bytes.NewReader(tt.pkg.Bytes()),
+				"bytes": iotest.OneByteReader(bytes.NewReader(tt.pkg.Bytes())),
+				"eof":   iotest.DataErrReader(bytes.NewReader(tt.pkg.Bytes())),
 			} {
 				signer, err := rpm.Verify(r, ring)
 				if err != nil || signer != key.ID {
@@ -134,13 +134,13 @@ func flip(data []byte, at int) []byte {
 func TestVerifyBad(t *testing.T) {
 	key, stranger := rpmtest.Key(t), rpmtest.OtherKey(t)
 	ring := rpmtest.Ring(key)
-	built := takeApart(t, rpmtest.Build(t, signedSpec(key)))
-	good := built.bytes()
-	old := built.without(t, tagPayloadDigest)
-	md5sum := md5.Sum(old.signed())
+	built := rpmtest.TakeApart(t, rpmtest.Build(t, signedSpec(key)))
+	good := built.Bytes()
+	old := built.Without(t, tagPayloadDigest)
+	md5sum := md5.Sum(old.Signed())
 	unsigned := rpmtest.Build(t, signedSpec(nil))
-	headerAt := len(good) - len(built.signed())
-	weakDigest := takeApart(t, rpmtest.Build(t, weakDigestSpec(t)))
+	headerAt := len(good) - len(built.Signed())
+	weakDigest := rpmtest.TakeApart(t, rpmtest.Build(t, weakDigestSpec(t)))
 
 	for _, tt := range []struct {
 		name string
@@ -153,40 +153,40 @@ func TestVerifyBad(t *testing.T) {
 		{"payload flipped", flip(good, len(good)-9), is[*rpm.DigestError]("payload SHA-256")},
 		{"payload cut", good[:len(good)-1], is[*rpm.DigestError]("payload SHA-256")},
 		{"payload longer", append(bytes.Clone(good), 0), is[*rpm.DigestError]("payload SHA-256")},
-		{"header flipped", flip(good, headerAt+len(built.main)-100), is[*rpm.DigestError]("header SHA-256")},
+		{"header flipped", flip(good, headerAt+len(built.Main)-100), is[*rpm.DigestError]("header SHA-256")},
 		{"unsigned", unsigned, isErr(rpm.ErrUnsigned)},
 		{"unsigned and damaged", flip(unsigned, len(unsigned)-9), is[*rpm.DigestError]("")},
-		{"unsigned, nothing but MD5", old.withSignature(binaryTag(sigMD5, md5sum[:])).bytes(), isErr(rpm.ErrUnsigned)},
-		{"MD5 wrong", old.withSignature(binaryTag(sigMD5, flip(md5sum[:], 3))).bytes(), is[*rpm.DigestError]("MD5")},
-		{"SHA-1 wrong", built.withSignature(stringTag(sigSHA1, "00")).bytes(), is[*rpm.DigestError]("header SHA-1")},
+		{"unsigned, nothing but MD5", old.WithSignature(rpmtest.BinaryTag(sigMD5, md5sum[:])).Bytes(), isErr(rpm.ErrUnsigned)},
+		{"MD5 wrong", old.WithSignature(rpmtest.BinaryTag(sigMD5, flip(md5sum[:], 3))).Bytes(), is[*rpm.DigestError]("MD5")},
+		{"SHA-1 wrong", built.WithSignature(rpmtest.StringTag(sigSHA1, "00")).Bytes(), is[*rpm.DigestError]("header SHA-1")},
 		{"signed by a stranger", rpmtest.Build(t, signedSpec(stranger)), is[*rpm.UnknownSignerError](stranger.ID)},
-		{"header signed, payload only in MD5", old.withSignature(
-			binaryTag(sigRSA, sign(t, key, old.main)), binaryTag(sigMD5, md5sum[:])).bytes(), isErr(rpm.ErrPayloadNotCovered)},
-		{"header signed, MD5 of the payload in it", weakDigest.withSignature(
-			binaryTag(sigRSA, sign(t, key, weakDigest.main))).bytes(), isErr(rpm.ErrPayloadNotCovered)},
-		{"header signed, payload exchanged", parts{old.lead, old.signature, old.main, []byte("other")}.withSignature(
-			binaryTag(sigRSA, sign(t, key, old.main))).bytes(), isErr(rpm.ErrPayloadNotCovered)},
-		{"signature of something else", built.withSignature(
-			binaryTag(sigPGP, sign(t, key, []byte("something else")))).bytes(), is[*rpm.BadSignatureError](key.ID)},
-		{"one good, one bad", built.withSignature(binaryTag(sigRSA, sign(t, key, built.main)),
-			binaryTag(sigPGP, sign(t, key, built.main))).bytes(), is[*rpm.BadSignatureError](key.ID)},
-		{"version 3 of something else", built.withSignature(
-			binaryTag(sigPGP, signV3(t, key, crypto.SHA256, built.main))).bytes(), is[*rpm.BadSignatureError](key.ID)},
-		{"version 3 with MD5", built.withSignature(
-			binaryTag(sigPGP, signV3(t, key, crypto.MD5, built.signed()))).bytes(), is[*rpm.BadSignatureError]("unreadable")},
-		{"SHA-1 signature", built.withSignature(
-			binaryTag(sigPGP, signV3(t, key, crypto.SHA1, built.signed()))).bytes(), is[*rpm.WeakSignatureError](key.ID)},
-		{"no OpenPGP", built.withSignature(binaryTag(sigPGP, []byte("hello"))).bytes(), is[*rpm.BadSignatureError]("unreadable")},
-		{"a public key for a signature", built.withSignature(
-			binaryTag(sigPGP, publicKeyPacket(t, key))).bytes(), is[*rpm.BadSignatureError]("not a signature")},
-		{"two packets", built.withSignature(binaryTag(sigRSA,
-			append(sign(t, key, built.main), sign(t, key, built.main)...))).bytes(), is[*rpm.BadSignatureError]("bytes")},
-		{"list of rpm 6 not in base64", built.withSignature(stringTag(sigOpenPGP, "!")).bytes(), is[*rpm.FormatError]("tag 278")},
-		{"text signature", built.withSignature(
-			binaryTag(sigPGP, signText(t, key, built.signed()))).bytes(), is[*rpm.BadSignatureError]("not of binary data")},
-		{"signatures as numbers", built.withSignature(tag{sigRSA, kindInt32, 1, make([]byte, 4)}).bytes(), is[*rpm.FormatError]("tag 268")},
-		{"too many signatures", built.withSignature(
-			tag{sigOpenPGP, kindStrings, 17, make([]byte, 17)}).bytes(), is[*rpm.FormatError]("17 signatures")},
+		{"header signed, payload only in MD5", old.WithSignature(
+			rpmtest.BinaryTag(sigRSA, sign(t, key, old.Main)), rpmtest.BinaryTag(sigMD5, md5sum[:])).Bytes(), isErr(rpm.ErrPayloadNotCovered)},
+		{"header signed, MD5 of the payload in it", weakDigest.WithSignature(
+			rpmtest.BinaryTag(sigRSA, sign(t, key, weakDigest.Main))).Bytes(), isErr(rpm.ErrPayloadNotCovered)},
+		{"header signed, payload exchanged", rpmtest.Parts{Lead: old.Lead, Signature: old.Signature, Main: old.Main, Payload: []byte("other")}.WithSignature(
+			rpmtest.BinaryTag(sigRSA, sign(t, key, old.Main))).Bytes(), isErr(rpm.ErrPayloadNotCovered)},
+		{"signature of something else", built.WithSignature(
+			rpmtest.BinaryTag(sigPGP, sign(t, key, []byte("something else")))).Bytes(), is[*rpm.BadSignatureError](key.ID)},
+		{"one good, one bad", built.WithSignature(rpmtest.BinaryTag(sigRSA, sign(t, key, built.Main)),
+			rpmtest.BinaryTag(sigPGP, sign(t, key, built.Main))).Bytes(), is[*rpm.BadSignatureError](key.ID)},
+		{"version 3 of something else", built.WithSignature(
+			rpmtest.BinaryTag(sigPGP, rpmtest.SignV3(t, key, crypto.SHA256, built.Main))).Bytes(), is[*rpm.BadSignatureError](key.ID)},
+		{"version 3 with MD5", built.WithSignature(
+			rpmtest.BinaryTag(sigPGP, rpmtest.SignV3(t, key, crypto.MD5, built.Signed()))).Bytes(), is[*rpm.BadSignatureError]("unreadable")},
+		{"SHA-1 signature", built.WithSignature(
+			rpmtest.BinaryTag(sigPGP, rpmtest.SignV3(t, key, crypto.SHA1, built.Signed()))).Bytes(), is[*rpm.WeakSignatureError](key.ID)},
+		{"no OpenPGP", built.WithSignature(rpmtest.BinaryTag(sigPGP, []byte("hello"))).Bytes(), is[*rpm.BadSignatureError]("unreadable")},
+		{"a public key for a signature", built.WithSignature(
+			rpmtest.BinaryTag(sigPGP, publicKeyPacket(t, key))).Bytes(), is[*rpm.BadSignatureError]("not a signature")},
+		{"two packets", built.WithSignature(rpmtest.BinaryTag(sigRSA,
+			append(sign(t, key, built.Main), sign(t, key, built.Main)...))).Bytes(), is[*rpm.BadSignatureError]("bytes")},
+		{"list of rpm 6 not in base64", built.WithSignature(rpmtest.StringTag(sigOpenPGP, "!")).Bytes(), is[*rpm.FormatError]("tag 278")},
+		{"text signature", built.WithSignature(
+			rpmtest.BinaryTag(sigPGP, signText(t, key, built.Signed()))).Bytes(), is[*rpm.BadSignatureError]("not of binary data")},
+		{"signatures as numbers", built.WithSignature(rpmtest.RawTag(sigRSA, kindInt32, 1, make([]byte, 4))).Bytes(), is[*rpm.FormatError]("tag 268")},
+		{"too many signatures", built.WithSignature(
+			rpmtest.RawTag(sigOpenPGP, kindStrings, 17, make([]byte, 17))).Bytes(), is[*rpm.FormatError]("17 signatures")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			signer, err := rpm.Verify(bytes.NewReader(tt.pkg), ring)
@@ -208,7 +208,7 @@ func TestVerifyNoDamageUnseen(t *testing.T) {
 	spec.Files[0].Body = "short"
 	pkg := rpmtest.Build(t, spec)
 	ring := rpmtest.Ring(key)
-	start := len(pkg) - len(takeApart(t, pkg).signed())
+	start := len(pkg) - len(rpmtest.TakeApart(t, pkg).Signed())
 	for at := start; at < len(pkg); at += 7 {
 		if _, err := rpm.Verify(bytes.NewReader(flip(pkg, at)), ring); err == nil {
 			t.Errorf("byte %d of %d is changed, and Verify does not see it", at, len(pkg))
@@ -235,8 +235,8 @@ func TestVerifySourceBreaks(t *testing.T) {
 
 func TestVerifyWeakSaysSigner(t *testing.T) {
 	key := rpmtest.Key(t)
-	built := takeApart(t, rpmtest.Build(t, signedSpec(key)))
-	pkg := built.withSignature(binaryTag(sigPGP, signV3(t, key, crypto.SHA1, built.signed()))).bytes()
+	built := rpmtest.TakeApart(t, rpmtest.Build(t, signedSpec(key)))
+	pkg := built.WithSignature(rpmtest.BinaryTag(sigPGP, rpmtest.SignV3(t, key, crypto.SHA1, built.Signed()))).Bytes()
 	signer, err := rpm.Verify(bytes.NewReader(pkg), rpmtest.Ring(key))
 	want := &rpm.WeakSignatureError{KeyID: key.ID, Hash: crypto.SHA1}
 	if diff := cmp.Diff(error(want), err); diff != "" || signer != key.ID {
@@ -258,8 +258,8 @@ func TestVerifyKeyNotForUse(t *testing.T) {
 	for _, id := range certifier.Entity.Identities {
 		id.SelfSignature.FlagSign = false
 	}
-	built := takeApart(t, rpmtest.Build(t, signedSpec(nil)))
-	certifierPackage := built.withSignature(binaryTag(sigRSA, signBare(t, certifier, built.main))).bytes()
+	built := rpmtest.TakeApart(t, rpmtest.Build(t, signedSpec(nil)))
+	certifierPackage := built.WithSignature(rpmtest.BinaryTag(sigRSA, signBare(t, certifier, built.Main))).Bytes()
 	if _, err := rpm.Verify(bytes.NewReader(certifierPackage), rpmtest.Ring(certifier)); err == nil || !strings.Contains(err.Error(), "not for signing") {
 		t.Errorf("key not for signing: %v", err)
 	}
@@ -269,7 +269,7 @@ func TestVerifyKeyNotForUse(t *testing.T) {
 func weakDigestSpec(t *testing.T) rpmtest.Spec {
 	t.Helper()
 	spec := signedSpec(nil)
-	payload := takeApart(t, rpmtest.Build(t, spec)).payload
+	payload := rpmtest.TakeApart(t, rpmtest.Build(t, spec)).Payload
 	spec.Tags = map[int]rpmpack.IndexEntry{
 		tagPayloadDigest:     rpmpack.EntryStringSlice([]string{fmt.Sprintf("%x", md5.Sum(payload))}),
 		tagPayloadDigestAlgo: rpmpack.EntryInt32([]int32{1}),
@@ -331,16 +331,16 @@ func TestVerifyLikeRPM(t *testing.T) {
 	if out, err := check("--import", write("key.asc", []byte(key.Armor))); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	old := takeApart(t, rpmtest.Build(t, signedSpec(key))).without(t, tagPayloadDigest)
-	sha1sum, md5sum := sha1.Sum(old.main), md5.Sum(old.signed())
+	old := rpmtest.TakeApart(t, rpmtest.Build(t, signedSpec(key))).Without(t, tagPayloadDigest)
+	sha1sum, md5sum := sha1.Sum(old.Main), md5.Sum(old.Signed())
 	for _, tt := range []struct {
 		name string
 		over []byte
 		ok   bool
-	}{{"version 3", old.signed(), true}, {"version 3 of something else", []byte("else"), false}} {
-		pkg := old.withSignature(
-			binaryTag(sigRSA, signV3(t, key, crypto.SHA256, old.main)), stringTag(sigSHA1, fmt.Sprintf("%x", sha1sum)),
-			binaryTag(sigPGP, signV3(t, key, crypto.SHA256, tt.over)), binaryTag(sigMD5, md5sum[:])).bytes()
+	}{{"version 3", old.Signed(), true}, {"version 3 of something else", []byte("else"), false}} {
+		pkg := old.WithSignature(
+			rpmtest.BinaryTag(sigRSA, rpmtest.SignV3(t, key, crypto.SHA256, old.Main)), rpmtest.StringTag(sigSHA1, fmt.Sprintf("%x", sha1sum)),
+			rpmtest.BinaryTag(sigPGP, rpmtest.SignV3(t, key, crypto.SHA256, tt.over)), rpmtest.BinaryTag(sigMD5, md5sum[:])).Bytes()
 		out, theirs := check("-Kv", write("p.rpm", pkg))
 		_, ours := rpm.Verify(bytes.NewReader(pkg), rpmtest.Ring(key))
 		if (theirs == nil) != tt.ok || (ours == nil) != tt.ok || !strings.Contains(out, "V3 RSA/SHA256") {

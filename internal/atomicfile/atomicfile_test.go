@@ -1,6 +1,8 @@
 package atomicfile
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -67,5 +69,36 @@ func TestWriteFileFailsClean(t *testing.T) {
 	}
 	if err := WriteFile(filepath.Join(dir, "missing", "f"), nil, 0o600); err == nil {
 		t.Error("no error without the directory")
+	}
+}
+
+func TestWritePieces(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	pieces := func(fail error) func(io.Writer) error {
+		return func(w io.Writer) error {
+			for _, p := range []string{"one ", "two"} {
+				if _, err := io.WriteString(w, p); err != nil {
+					return err
+				}
+			}
+			if _, err := os.Stat(path); fail == nil && err == nil {
+				t.Error("the name is there before the content is")
+			}
+			return fail
+		}
+	}
+	if err := Write(path, 0o640, pieces(nil)); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	if err := Write(path, 0o600, pieces(broken)); !errors.Is(err, broken) {
+		t.Errorf("got %v, want the error of the writer", err)
+	}
+	data, err := os.ReadFile(path)
+	entries, _ := os.ReadDir(dir)
+	info, _ := os.Stat(path)
+	if string(data) != "one two" || err != nil || len(entries) != 1 || info.Mode() != 0o640 {
+		t.Errorf("%q, %v, %d files, mode %v", data, err, len(entries), info.Mode())
 	}
 }

@@ -60,13 +60,26 @@ func (o *Opener) ReadSmall(ctx context.Context, rawURL string, limit int64) ([]b
 	defer c.Close()
 	data, err := digestio.ReadCapped(c, c.Size, limit)
 	if err == nil && !c.Whole {
-		err = errors.New("the server says neither how long the content is nor where it ends")
+		err = noEnd{}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", httpx.Redact(rawURL), err)
 	}
 	return data, nil
 }
+
+// contentCode is the exit code of content that is not what it should be.
+const contentCode = 4
+
+// noEnd says that a server does not mark the end of a document.
+type noEnd struct{}
+
+func (noEnd) Error() string {
+	return "the server says neither how long the content is nor where it ends"
+}
+
+// ExitCode makes it an error of content.
+func (noEnd) ExitCode() int { return contentCode }
 
 // Size returns how long the content of rawURL is, without downloading it; -1 when
 // the server does not say.

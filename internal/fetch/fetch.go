@@ -122,7 +122,7 @@ func (o *Opener) open(ctx context.Context, rawURL string, head int64) (*Content,
 }
 
 func (o *Opener) get(ctx context.Context, u *url.URL, head int64) (*Content, error) {
-	resp, err := o.ask(ctx, http.MethodGet, u, head) //nolint:bodyclose // the content is its body
+	resp, err := o.ask(ctx, http.MethodGet, u, head)
 	if err != nil {
 		return nil, err
 	}

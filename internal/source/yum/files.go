@@ -48,7 +48,7 @@ func (r *Repository) File(ctx context.Context, location, checksum string, size i
 		return nil, fmt.Errorf("%s: %s: %w", r.name, location, err)
 	}
 	defer done()
-	err = r.fromMirrors(ctx, location, func(url string) error {
+	err = r.fromMirrors(ctx, location, func(ctx context.Context, url string) error {
 		var failed error
 		out := &localWriter{}
 		err := atomicfile.Write(path, 0o644, func(w io.Writer) error {
@@ -77,33 +77,52 @@ type localError struct{ error }
 func (e *localError) Unwrap() error { return e.error }
 
 // fromMirrors tries get with the URL of location at one mirror after the other.
-func (r *Repository) fromMirrors(ctx context.Context, location string, get func(url string) error) error {
+func (r *Repository) fromMirrors(ctx context.Context, location string, get func(ctx context.Context, url string) error) error {
 	r.mu.Lock()
 	mirrors := r.mirrors
 	r.mu.Unlock()
-	var reasons []error
+	urls := make([]string, len(mirrors))
 	for i, m := range mirrors {
-		err := get(join(m.url, location))
+		urls[i] = join(m.url, location)
+	}
+	reasons, err := first(ctx, r.name+": "+location, urls, get)
+	if err == nil {
+		r.drop(mirrors, reasons)
+	}
+	return err
+}
+
+// first tries get with one URL after the other, and returns why those before the one that
+// did were in vain. Where there is another URL to try, a server is not asked as often.
+func first(ctx context.Context, what string, urls []string, get func(ctx context.Context, url string) error) ([]error, error) {
+	var reasons []error
+	for i, url := range urls {
+		patience := ctx
+		if i < len(urls)-1 {
+			patience = httpx.WithAttempts(ctx, attempts)
+		}
+		err := get(patience, url)
 		if err == nil {
-			r.drop(mirrors[:i], reasons)
-			return nil
+			return reasons, nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %s: %w", r.name, location, context.Cause(ctx))
+			return nil, fmt.Errorf("%s: %w", what, context.Cause(ctx))
 		}
 		if _, local := errors.AsType[*localError](err); local {
-			return fmt.Errorf("%s: %s: %w", r.name, location, err)
+			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		reasons = append(reasons, err)
 	}
-	return allFailed(r.name+": "+location, reasons)
+	return nil, allFailed(what, reasons)
 }
 
-// drop skips mirrors, each with a reason, because another has what they do not have.
+// drop skips the first mirrors, one for each reason, because the next one has what they do
+// not have.
 func (r *Repository) drop(mirrors []mirror, reasons []error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, m := range mirrors {
+	for i, why := range reasons {
+		m := mirrors[i]
 		var kept []mirror
 		for _, other := range r.mirrors {
 			if other != m {
@@ -114,7 +133,7 @@ func (r *Repository) drop(mirrors []mirror, reasons []error) {
 			continue // another call was here before
 		}
 		r.mirrors = kept
-		line := m.shown() + ": " + reasons[i].Error()
+		line := m.shown() + ": " + why.Error()
 		r.Skipped, r.useless = append(r.Skipped, line), append(r.useless, line)
 		r.s.o.Log.Warn("mirror skipped", "repository", r.name, "mirror", line)
 	}
@@ -195,24 +214,14 @@ func (r *Repository) elsewhere(url string) []string {
 }
 
 // fromURLs tries get with one URL of a package after the other.
-func (r *Repository) fromURLs(ctx context.Context, base, location string, get func(url string) error) error {
+func (r *Repository) fromURLs(ctx context.Context, base, location string, get func(ctx context.Context, url string) error) error {
 	what := r.name + ": package " + location
 	urls := r.URLs(base, location)
 	if len(urls) == 0 {
 		return report.WithClass(report.ClassContent, fmt.Errorf("%s: the metadata names a place that is not http or https", what))
 	}
-	var reasons []error
-	for _, url := range urls {
-		err := get(url)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-		}
-		reasons = append(reasons, err)
-	}
-	return allFailed(what, reasons)
+	_, err := first(ctx, what, urls, get)
+	return err
 }
 
 // Pin downloads a whole package, checks it against the checksum and size (0: not said) that
@@ -224,7 +233,7 @@ func (r *Repository) Pin(ctx context.Context, base, location, checksum string, s
 		return "", fmt.Errorf("%s: package %s: %w", r.name, location, err)
 	}
 	var pinned digest.Digest
-	err = r.fromURLs(ctx, base, location, func(url string) error {
+	err = r.fromURLs(ctx, base, location, func(ctx context.Context, url string) error {
 		all := digest.Canonical.Digester()
 		err := r.s.download(ctx, url, all.Hash(), sum, size, maxPackage)
 		pinned = all.Digest()
@@ -247,7 +256,7 @@ func (r *Repository) Signer(ctx context.Context, base, location string, headerSt
 	}
 	head = min(head, maxHead)
 	var ids []string
-	err = r.fromURLs(ctx, base, location, func(url string) error {
+	err = r.fromURLs(ctx, base, location, func(ctx context.Context, url string) error {
 		c, err := r.s.opener.OpenHead(ctx, url, head)
 		if err != nil {
 			return err

@@ -309,3 +309,31 @@ func TestMismatchIsTyped(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A mirror that dies after it was chosen is not asked six times while another has the
+// file; the last one is.
+func TestMirrorThatDies(t *testing.T) {
+	o := options(t)
+	dying, good := mirrorOf(100, primary), mirrorOf(100, primary)
+	down := func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == primaryPath {
+			w.WriteHeader(503)
+		}
+		return r.URL.Path == primaryPath
+	}
+	dying.handle = down
+	r := open(t, o, mirrorList(t, o, dying.start(t).url, good.start(t).url))
+	if got, err := readFile(t.Context(), r, "repodata/primary.xml", []byte(primary)); got != primary {
+		t.Errorf("%q, %v", got, err)
+	}
+	if n := dying.count(primaryPath); n != attempts {
+		t.Errorf("asked %d times, want %d", n, attempts)
+	}
+	alone := open(t, options(t), lockfile.Repo{ID: "base", BaseURL: dying.url})
+	if _, err := readFile(t.Context(), alone, "repodata/primary.xml", []byte(primary)); report.Classify(err) != report.ClassUnavailable {
+		t.Errorf("class %d, %v", report.Classify(err), err)
+	}
+	if n := dying.count(primaryPath); n != attempts+6 {
+		t.Errorf("asked %d times, want %d", n, attempts+6)
+	}
+}

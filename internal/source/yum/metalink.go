@@ -165,7 +165,7 @@ func preference(s string) int {
 
 // readMetalink takes the mirrors of a metalink into the list, the preferred ones first,
 // and what their repomd.xml must be.
-func (l *list) readMetalink(data []byte, arch string, log *slog.Logger) error {
+func (l *list) readMetalink(data []byte, arch string, logger *slog.Logger) error {
 	m, err := parseMetalink(data)
 	if err != nil {
 		return err
@@ -182,11 +182,11 @@ func (l *list) readMetalink(data []byte, arch string, log *slog.Logger) error {
 		}
 	}
 	if m.main.strongest() == "" {
-		log.Warn("the metalink has no hash of repomd.xml: its mirrors are compared with each other only")
+		logger.Warn("the metalink has no hash of repomd.xml: its mirrors are compared with each other only")
 		return nil
 	}
 	if m.main.forged() {
-		log.Warn("the metalink has only a hash of repomd.xml that can be forged", "hash", m.main.strongest())
+		logger.Warn("the metalink has only a hash of repomd.xml that can be forged", "hash", m.main.strongest())
 	}
 	l.sums = []sums{m.main}
 	for _, alt := range m.alternates {

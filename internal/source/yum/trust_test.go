@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/google/go-cmp/cmp"
 
 	"airbundle/internal/lockfile"
@@ -341,5 +343,58 @@ func TestSignerOfSecondMirror(t *testing.T) {
 	repo.GPGKeys = []string{"key"}
 	if got, err := open(t, o, repo).Signer(t.Context(), "", "a.rpm", 0); got != key.ID {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What openSUSE signed in 2008: the key is revoked or the hash is one that can be forged,
+// and repo_gpgcheck says so instead of passing it.
+func TestOldSignature(t *testing.T) {
+	dir := rpmtest.Testdata(t, "rpm", "repodata-samples", "opensuse-11.0-update", "repodata")
+	o := options(t)
+	o.Dir = filepath.Dir(dir)
+	repo := lockfile.Repo{ID: "base", BaseURL: "file:.", GPGKeys: []string{"repodata/repomd.xml.key"}, RepoGPGCheck: true}
+	_, err := New(o).Open(t.Context(), repo, "x86_64", repomdAge)
+	if report.Classify(err) != report.ClassTrust || !strings.Contains(err.Error(), "made with SHA-1, which can be forged") {
+		t.Errorf("class %d, %v", report.Classify(err), err)
+	}
+	repo.RepoGPGCheck = false
+	if r, err := New(o).Open(t.Context(), repo, "x86_64", repomdAge); err != nil || len(r.Keys) != 1 {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+// A subkey may sign: the lock names its primary key, whose exported form holds the subkey.
+func TestSigningSubkey(t *testing.T) {
+	key := rpmtest.OtherKey(t)
+	if err := key.Entity.AddSigningSubkey(&packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return rpmtest.Built }}); err != nil {
+		t.Fatal(err)
+	}
+	var public bytes.Buffer
+	if err := key.Entity.Serialize(&public); err != nil {
+		t.Fatal(err)
+	}
+	pkg := rpmtest.Build(t, rpmtest.Spec{Name: "a", Key: key})
+	ids, err := rpm.SignatureKeyIDs(bytes.NewReader(pkg))
+	if err != nil || len(ids) != 1 || ids[0] == key.ID {
+		t.Fatalf("%q, %v: want the id of the subkey, not %s", ids, err, key.ID)
+	}
+	s := mirrorOf(1, primary)
+	s.files["/repo/a.rpm"] = pkg
+	o := options(t)
+	put(t, filepath.Join(o.Dir, "key"), public.Bytes())
+	r := open(t, o, lockfile.Repo{ID: "base", BaseURL: s.start(t).url, GPGKeys: []string{"key"}})
+	id, err := r.Signer(t.Context(), "", "a.rpm", 0)
+	if err != nil || id != key.ID || len(r.Keys) != 1 || r.Keys[0].ID != id {
+		t.Fatalf("signer %q, %v, keys %+v", id, err, r.Keys)
+	}
+	ring, err := rpm.ReadKeys(r.Keys[0].Armor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ring, err = rpm.SelectKey(ring, id); err != nil {
+		t.Fatal(err)
+	}
+	if signer, err := rpm.Verify(bytes.NewReader(pkg), ring); signer != id || err != nil {
+		t.Errorf("a build finds it signed by %q, %v", signer, err)
 	}
 }

@@ -172,6 +172,24 @@ func TestChecksums(t *testing.T) {
 	}
 }
 
+// A size that is not the content's is not passed over because the checksum is right.
+func TestWrongSize(t *testing.T) {
+	chunked := mirrorOf(100, primary)
+	chunked.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == primaryPath {
+			w.(http.Flusher).Flush()
+			w.Write([]byte(primary))
+		}
+		return r.URL.Path == primaryPath
+	}
+	r := open(t, options(t), lockfile.Repo{ID: "base", BaseURL: chunked.start(t).url})
+	for _, size := range []int64{10, 12} {
+		if rc, err := r.File(t.Context(), "repodata/primary.xml", sumOf([]byte(primary)), size); report.Classify(err) != report.ClassContent {
+			t.Errorf("%d bytes: %v, class %d, %v", size, rc, report.Classify(err), err)
+		}
+	}
+}
+
 func TestPackageURLs(t *testing.T) {
 	o := options(t)
 	a, b := mirrorOf(1, primary).start(t), mirrorOf(1, primary).start(t)
@@ -283,15 +301,16 @@ func TestFileConcurrently(t *testing.T) {
 // Who ends a run hears that, not that mirrors failed.
 func TestCancel(t *testing.T) {
 	o := options(t)
-	good := mirrorOf(100, primary).start(t)
-	r := open(t, o, mirrorList(t, o, good.url))
+	good, other := mirrorOf(100, primary).start(t), mirrorOf(100, primary).start(t)
+	r := open(t, o, mirrorList(t, o, good.url, other.url))
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(stopped)
 	if _, err := readFile(ctx, r, "repodata/primary.xml", []byte(primary)); !errors.Is(err, stopped) {
 		t.Errorf("File: %v", err)
 	}
-	if _, err := r.Signer(ctx, "", "a.rpm", 100); !errors.Is(err, stopped) {
+	_, err := r.Signer(ctx, "", "a.rpm", 100)
+	if _, failed := errors.AsType[*MirrorsError](err); failed || !errors.Is(err, stopped) {
 		t.Errorf("Signer: %v", err)
 	}
 	if _, err := New(o).Open(ctx, mirrorList(t, o, good.url), "x86_64", ageOf); !errors.Is(err, stopped) {

@@ -185,6 +185,9 @@ func TestMetalinkDecides(t *testing.T) {
 		"no hash":    {metalinkOf([]string{before.url, now.url}, ""), this, "no hash of repomd.xml"},
 		"alternate":  {metalinkOf([]string{before.url, newer.url}, hashOf("sha256", this), hashOf("sha256", old)), old, newer.url},
 		"main first": {metalinkOf([]string{now.url, before.url}, hashOf("sha256", this), hashOf("sha256", old)), this, "an older one of the metalink's than that of " + now.url},
+		// What the metalink says counts, not what the files say of themselves.
+		"older main": {metalinkOf([]string{before.url, now.url}, hashOf("sha256", old), hashOf("sha256", this)), old, "an older one of the metalink's than that of " + before.url},
+		"wrong size": {[]byte(strings.Replace(string(metalinkOf([]string{now.url}, hashOf("sha256", this))), "<verification>", "<size>1</size><verification>", 1)), nil, "is not the metalink's"},
 		// The main one is strong, so a weak alternate would be the way in.
 		"weak alternate": {metalinkOf([]string{before.url}, hashOf("sha256", this), hashOf("md5", old)), nil, "is not the metalink's"},
 		"no mirror":      {metalinkOf(nil, hashOf("sha256", this)), nil, "no usable mirror"},

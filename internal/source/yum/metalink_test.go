@@ -231,3 +231,17 @@ func FuzzMetalink(f *testing.F) {
 		}
 	})
 }
+
+// The preferred mirrors are asked first, those of one preference in the order of the file.
+func TestMetalinkOrder(t *testing.T) {
+	doc := strings.NewReplacer(`preference="3"`, `preference="2"`).Replace(string(metalinkOf(
+		[]string{"http://one.example", "http://two.example", "http://also-two.example", "http://four.example"}, "")))
+	l := &list{}
+	if err := l.readMetalink([]byte(doc), "x86_64", slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	want := []mirror{{"http://four.example/"}, {"http://two.example/"}, {"http://also-two.example/"}, {"http://one.example/"}}
+	if diff := cmp.Diff(want, l.mirrors, cmp.AllowUnexported(mirror{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

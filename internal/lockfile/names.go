@@ -242,3 +242,7 @@ func show(s string) string {
 	}
 	return s
 }
+
+// Show gives a value as errors of this package do: not all of a long one, and
+// without what stands before an @ as a name and password do.
+func Show(s string) string { return show(s) }

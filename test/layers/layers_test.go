@@ -24,8 +24,9 @@ var layer = map[string]int{
 
 	"internal/plan": 2, "internal/rpm/repodata": 2, "internal/rpm/depsolve": 2, "internal/nexus": 2,
 	"internal/source/image": 2, "internal/source/web": 2, "internal/source/yum": 2, "internal/source/chart": 2,
+	"internal/interchange": 2,
 
-	"internal/lock": 3, "internal/build": 3,
+	"internal/lock": 3, "internal/build": 3, "internal/lint": 3,
 	"internal/verify": 3, "internal/push": 3, "internal/audit": 3, "internal/serve": 3,
 
 	"internal/cli":         4,
@@ -35,7 +36,7 @@ var layer = map[string]int{
 
 // useCases must not import adapters, whatever the layers allow.
 var (
-	useCases = []string{"internal/lock", "internal/build", "internal/verify", "internal/push", "internal/audit", "internal/serve"}
+	useCases = []string{"internal/lock", "internal/build", "internal/lint", "internal/verify", "internal/push", "internal/audit", "internal/serve"}
 	adapters = []string{"internal/source/image", "internal/source/web", "internal/source/yum", "internal/source/chart", "internal/registry", "internal/nexus"}
 )
 
@@ -129,6 +130,8 @@ func TestBorders(t *testing.T) {
 		"github.com/spf13/cobra":                 {"internal/cli", "internal/cli/bundler", "internal/cli/seeder"},
 		"github.com/schollz/progressbar":         {"internal/cli"},
 		"github.com/sassoftware/go-rpmutils":     {"internal/rpm"},
+		"github.com/compose-spec/compose-go":     {"internal/interchange"},
+		"github.com/CycloneDX/cyclonedx-go":      {"internal/interchange"},
 	}
 	for _, p := range list(t) {
 		for _, imp := range p.Imports {

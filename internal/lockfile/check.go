@@ -42,7 +42,7 @@ func (c *checker) errorf(field any, format string, args ...any) {
 	if c.label != "" {
 		msg = c.label + ": " + msg
 	}
-	c.add(line, "%s", msg)
+	c.addTo(c.label, line, msg)
 }
 
 // want checks text that must be there.

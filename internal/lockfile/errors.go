@@ -13,9 +13,10 @@ const maxErrors = 1000
 
 // An Error is one problem of a file.
 type Error struct {
-	File string // as given to the decoder; empty for a value that was not read from a file
-	Line int    // counted from 1; 0 when there is none
-	Msg  string
+	File  string // as given to the decoder; empty for a value that was not read from a file
+	Line  int    // counted from 1; 0 when there is none
+	Entry string // kind and name of the entry that Msg begins with: "image busybox:1"; may be empty
+	Msg   string
 }
 
 func (e *Error) Error() string {
@@ -76,11 +77,16 @@ type problems struct {
 }
 
 func (p *problems) add(line int, format string, args ...any) {
+	p.addTo("", line, fmt.Sprintf(format, args...))
+}
+
+// addTo adds a problem of an entry.
+func (p *problems) addTo(entry string, line int, msg string) {
 	if len(p.list) == maxErrors {
 		p.more++
 		return
 	}
-	p.list = append(p.list, &Error{File: p.file, Line: line, Msg: fmt.Sprintf(format, args...)})
+	p.list = append(p.list, &Error{File: p.file, Line: line, Entry: entry, Msg: msg})
 }
 
 // err is nil when there is no problem, so that callers can return it as it is.

@@ -22,7 +22,7 @@ const Schema = "airbundle/report/v1"
 // A State is what is known of an artifact at the end.
 type State string
 
-// The states of artifacts. OK, Sent and Present are good, all others are findings.
+// The states of artifacts. OK, Sent, Present, Planned and Wanted are good, all others are findings.
 const (
 	OK        State = "ok"        // whole in the archive
 	Sent      State = "sent"      // was put there by this run
@@ -33,9 +33,13 @@ const (
 	Damaged   State = "damaged"   // content is not what it should be
 	Failed    State = "failed"    // could not be done
 	Unknown   State = "unknown"   // could not be found out
+	Faulty    State = "faulty"    // a lock says something wrong of it, or too little
+	Wanted    State = "wanted"    // a request asks for it, and no lock was named that could pin it
 )
 
-func (s State) good() bool { return s == OK || s == Sent || s == Present || s == Planned }
+func (s State) good() bool {
+	return s == OK || s == Sent || s == Present || s == Planned || s == Wanted
+}
 
 // A Record is one artifact, or one part of the archive, and what is known of it.
 type Record struct {
@@ -45,7 +49,9 @@ type Record struct {
 	Digest  digest.Digest `json:"digest,omitempty"`
 	Place   string        `json:"place,omitempty"` // where it is, or should be
 	State   State         `json:"state"`
+	Finding string        `json:"finding,omitempty"` // what kind of finding, as accept: of a lock names it
 	Reason  string        `json:"reason,omitempty"`
+	Next    string        `json:"next,omitempty"`  // what to do about it
 	Proof   string        `json:"proof,omitempty"` // what the state rests on
 	Seconds float64       `json:"seconds"`
 	Bytes   int64         `json:"bytes"` // moved by this run
@@ -71,7 +77,7 @@ const maxFindings = 1000
 
 // Add takes a record.
 func (r *Report) Add(rec Record) {
-	rec.Reason = oneLine(rec.Reason)
+	rec.Reason, rec.Next = oneLine(rec.Reason), oneLine(rec.Next)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !rec.State.good() {
@@ -173,7 +179,7 @@ func (r *Report) WriteText(w io.Writer, verbose bool) error {
 		if rec.Digest != "" {
 			fmt.Fprintf(&b, " %s", printable(string(rec.Digest)))
 		}
-		for _, s := range []string{rec.Reason, rec.Proof} {
+		for _, s := range []string{rec.Finding, rec.Reason, rec.Proof, rec.Next} {
 			if s != "" {
 				fmt.Fprintf(&b, ": %s", printable(s))
 			}

@@ -51,6 +51,7 @@ func startSource(ts *testscript.TestScript, _ []string) {
 	var app ocispec.Manifest
 	ts.Check(json.Unmarshal(w.fixture.Blobs[w.fixture.Lock.Images[0].Platforms["linux/arm64"]], &app))
 	ts.Setenv("LAYER", string(app.Layers[0].Digest))
+	ts.Setenv("IMAGE_ID", string(app.Config.Digest)) // of the first image, linux/arm64
 }
 
 func startFiles(ts *testscript.TestScript, args []string) {

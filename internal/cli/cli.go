@@ -72,7 +72,7 @@ func (e *ResultError) Error() string { return fmt.Sprintf("exit status %d", e.Co
 const exitCodes = `Exit status:
   0 done    1 internal error    2 usage or malformed input file
   3 incomplete: part is missing, a rerun resumes
-  4 content is not what it should be (damaged, colliding names)
+  4 content is not what it should be (damaged, colliding names, lint findings)
   5 trust: signature, rollback, not the locked set
   6 remote unavailable after retries
   7 remote refused: login, read-only, full, conflict

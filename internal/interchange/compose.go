@@ -10,8 +10,14 @@ import (
 	"airbundle/internal/lockfile"
 )
 
-// maxAliases bounds how far aliases, merge keys and extends are followed.
-const maxAliases = 16
+// Bounds of what is looked at for one field of a service, since aliases and merge keys
+// make much of little text.
+const (
+	maxServices = 5000
+	maxExtends  = 8
+	maxAliases  = 16  // mappings
+	maxFields   = 256 // of each
+)
 
 var composeFields = []string{"version", "name", "services", "networks", "volumes", "configs", "secrets", "include", "models"}
 
@@ -47,6 +53,10 @@ func readCompose(r *reader, data []byte) {
 		r.bad(f["services"].Line, "services is %s, want fields", describe(f["services"]))
 		return
 	}
+	if n := len(services.Content) / 2; n > maxServices {
+		r.bad(services.Line, "%d services, more than %d", n, maxServices)
+		return
+	}
 	all := r.fields(services, "services")
 	for i := 0; i+1 < len(services.Content); i += 2 {
 		r.service(services.Content[i], services.Content[i+1], all)
@@ -66,7 +76,7 @@ func (r *reader) service(key, n *yaml.Node, all map[string]*yaml.Node) {
 		return
 	}
 	image, build := get(s, "image", maxAliases), get(s, "build", maxAliases)
-	for depth := 0; image == nil && build == nil && depth < maxAliases; depth++ {
+	for depth := 0; image == nil && build == nil && depth < maxExtends; depth++ {
 		base, elsewhere := extended(s)
 		if elsewhere != "" {
 			r.bad(key.Line, "service %s extends one of the file %s, which is not opened: write its image here", name, lockfile.Show(elsewhere))
@@ -156,14 +166,19 @@ func mapping(n *yaml.Node) *yaml.Node {
 }
 
 // get gives a field of a mapping, or of what is merged into it; nil when there is
-// none. Nested merges are followed budget deep.
-func get(n *yaml.Node, name string, budget int) *yaml.Node {
+// none. It looks into so many mappings at most.
+func get(n *yaml.Node, name string, mappings int) *yaml.Node {
+	return search(n, name, &mappings)
+}
+
+func search(n *yaml.Node, name string, left *int) *yaml.Node {
 	m := mapping(n)
-	if m == nil || budget == 0 {
+	if m == nil || *left <= 0 {
 		return nil
 	}
+	*left--
 	var merged *yaml.Node
-	for i := 0; i+1 < len(m.Content); i += 2 {
+	for i := 0; i+1 < min(len(m.Content), 2*maxFields); i += 2 {
 		key, val := m.Content[i], m.Content[i+1]
 		if key.Value == name && key.Kind == yaml.ScalarNode {
 			for range maxAliases {
@@ -182,10 +197,10 @@ func get(n *yaml.Node, name string, budget int) *yaml.Node {
 		return nil
 	}
 	if merged.Kind != yaml.SequenceNode {
-		return get(merged, name, budget-1)
+		return search(merged, name, left)
 	}
 	for _, one := range merged.Content {
-		if v := get(one, name, budget-1); v != nil {
+		if v := search(one, name, left); v != nil || *left <= 0 {
 			return v
 		}
 	}

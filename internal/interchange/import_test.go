@@ -197,3 +197,35 @@ func TestUnknownFormat(t *testing.T) {
 		t.Errorf("a file that is too large: %v", err)
 	}
 }
+
+// Small files that say much must not take long: aliases of themselves, many merges,
+// many problems, many notes.
+func TestBounds(t *testing.T) {
+	merges := "x: &a\n  <<: [*a, *a, *a, *a, *a, *a, *a, *a]\nservices:\n"
+	var services, notes, wishes strings.Builder
+	for i := range 6000 {
+		fmt.Fprintf(&services, "  s%d: *a\n", i)
+		fmt.Fprintf(&notes, "  a%dImage: word\n", i)
+	}
+	for i := range maxWishes + 1 {
+		fmt.Fprintf(&wishes, "a:%d\n", i)
+	}
+	object := "apiVersion: v1\nkind: X\nspec:\n"
+	for _, c := range []struct{ name, format, data, err string }{
+		{"merges of itself", "compose", merges + "  s: *a\n", "in:4: service s has neither"},
+		{"services", "compose", merges + services.String(), "6000 services, more than 5000"},
+		{"problems", "images", strings.Repeat("a b\n", 2000), "and 1000 more problems"},
+		{"wishes", "images", wishes.String(), "more than 10000 images"},
+		{"nodes", "kubernetes", strings.Repeat("[", 1<<20), "not valid YAML"},
+		{"documents", "hauler", strings.Repeat("---\na: 1\n", 2000), "more problems"},
+	} {
+		_, err := Import(c.format, "in", []byte(c.data))
+		if err == nil || !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %.300v, want %q", c.name, err, c.err)
+		}
+	}
+	got, err := Import("kubernetes", "in", []byte(object+notes.String()))
+	if err != nil || len(got.Notes) > maxProblems+2 {
+		t.Errorf("%d notes, %v", len(got.Notes), err)
+	}
+}

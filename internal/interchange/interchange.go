@@ -23,8 +23,11 @@ import (
 // the largest manifests that projects publish.
 const MaxSize = 16 << 20
 
-// maxProblems bounds the problems that are kept of one file.
-const maxProblems = 1000
+// Bounds of one file, so that reading it takes neither long nor much memory.
+const (
+	maxProblems = 1000 // that are kept, and so many notes
+	maxWishes   = 10_000
+)
 
 // An Imported is what a file of another tool asks for.
 type Imported struct {
@@ -130,12 +133,23 @@ func (r *reader) err() error {
 }
 
 func (r *reader) note(line int, format string, args ...any) {
+	switch n := len(r.out.Notes); {
+	case n > maxProblems:
+		return
+	case n == maxProblems:
+		r.out.Notes = append(r.out.Notes, r.file+": there is more to be told than these notes")
+		return
+	}
 	r.out.Notes = append(r.out.Notes, fmt.Sprintf("%s:%d: ", r.file, line)+fmt.Sprintf(format, args...))
 }
 
 // image takes an image once, whatever the number of places it is found at.
 func (r *reader) image(w lockfile.ImageWish, path string) {
 	if !r.sources[w.Source] {
+		if len(r.out.Images) == maxWishes {
+			r.bad(int(w.Line), "more than %d images", maxWishes)
+			return
+		}
 		if p := problem(lockfile.Request{Images: []lockfile.ImageWish{w}}); p != "" {
 			r.bad(int(w.Line), "%s", p)
 			return
@@ -147,6 +161,10 @@ func (r *reader) image(w lockfile.ImageWish, path string) {
 }
 
 func (r *reader) addFile(w lockfile.FileWish) {
+	if len(r.out.Files) == maxWishes {
+		r.bad(int(w.Line), "more than %d files", maxWishes)
+		return
+	}
 	if p := problem(lockfile.Request{Files: []lockfile.FileWish{w}}); p != "" {
 		r.bad(int(w.Line), "%s", p)
 		return
@@ -155,6 +173,10 @@ func (r *reader) addFile(w lockfile.FileWish) {
 }
 
 func (r *reader) addChart(w lockfile.ChartWish) {
+	if len(r.out.Charts) == maxWishes {
+		r.bad(int(w.Line), "more than %d charts", maxWishes)
+		return
+	}
 	if p := problem(lockfile.Request{Charts: []lockfile.ChartWish{w}}); p != "" {
 		r.bad(int(w.Line), "%s", p)
 		return

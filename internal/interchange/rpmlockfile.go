@@ -57,6 +57,10 @@ func (r *reader) lockedArch(n *yaml.Node, seen map[string]bool) {
 		r.note(n.Line, "arch %s is not carried: %d packages are left out", lockfile.Show(arch), len(packages))
 		return
 	}
+	if len(packages) > maxWishes {
+		r.bad(n.Line, "%d packages, more than %d", len(packages), maxWishes)
+		return
+	}
 	for _, p := range packages {
 		r.lockedRPM(p, arch)
 	}

@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -51,6 +50,7 @@ type Finding struct {
 	Line     int
 	What, Do string
 	Class    report.Class // 0: content
+	Package  string       // of an RPM, its name: accept: may name it, too
 }
 
 // Images asks registries what digests are.
@@ -207,7 +207,7 @@ func artifacts(file string, l *lockfile.Lock) []report.Record {
 func accept(findings []Finding, wanted []lockfile.Accept) (left, accepted []Finding) {
 	for _, f := range findings {
 		i := slices.IndexFunc(wanted, func(a lockfile.Accept) bool {
-			return a.Finding == f.ID && (a.Artifact == f.Artifact || f.Kind == "rpm" && strings.HasPrefix(f.Artifact, a.Artifact+"-"))
+			return a.Finding == f.ID && (a.Artifact == f.Artifact || a.Artifact == f.Package)
 		})
 		if i < 0 || f.Class != report.ClassOK && f.Class != report.ClassContent {
 			left = append(left, f)
@@ -226,6 +226,12 @@ type linter struct {
 	o        Options
 	findings []Finding
 	notes    []string // what was not checked
+}
+
+// findRPM is find for one package.
+func (c *linter) findRPM(id string, p lockfile.RPM, what, do string) {
+	c.find(id, "rpm", p.NEVRA(), p.Line, what, do)
+	c.findings[len(c.findings)-1].Package = p.Name
 }
 
 func (c *linter) find(id, kind, artifact string, line lockfile.Line, what, do string) {

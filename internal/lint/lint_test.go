@@ -141,11 +141,13 @@ func TestAccept(t *testing.T) {
 		}
 	}
 	// Another artifact, another finding, and what no build takes stay.
-	rep, sum := run1(t, fmt.Sprintf(lock, "other"), Options{})
-	if rep.Code() != 4 || sum.Accepted != 1 {
-		t.Errorf("exit code %d, %d accepted", rep.Code(), sum.Accepted)
+	for _, name := range []string{"other", "s-1", "t"} {
+		rep, sum := run1(t, fmt.Sprintf(lock, name), Options{})
+		if rep.Code() != 4 || sum.Accepted != 1 {
+			t.Errorf("%s: exit code %d, %d accepted", name, rep.Code(), sum.Accepted)
+		}
 	}
-	rep, sum = run1(t, one+"files:\n  - {path: f, urls: [\"https://h/f\"], digest: "+dig("a")+"}\naccept:\n  - {finding: missing-size, artifact: f, why: no}\n", Options{})
+	rep, sum := run1(t, one+"files:\n  - {path: f, urls: [\"https://h/f\"], digest: "+dig("a")+"}\naccept:\n  - {finding: missing-size, artifact: f, why: no}\n", Options{})
 	if rep.Code() != 4 || sum.Accepted != 0 {
 		t.Errorf("an unusable entry: exit code %d, %d accepted", rep.Code(), sum.Accepted)
 	}

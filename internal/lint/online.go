@@ -63,7 +63,7 @@ func (c *linter) askRPM(ctx context.Context, p lockfile.RPM) []Finding {
 		last = err
 	}
 	return []Finding{{
-		ID: RPMLib, Kind: "rpm", Artifact: p.NEVRA(), File: c.file, Line: int(p.Line), Class: report.Classify(last),
+		ID: RPMLib, Kind: "rpm", Artifact: p.NEVRA(), Package: p.Name, File: c.file, Line: int(p.Line), Class: report.Classify(last),
 		What: "its header cannot be read: " + last.Error(), Do: "see that one of its urls can be reached",
 	}}
 }

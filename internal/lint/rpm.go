@@ -55,10 +55,10 @@ func (c *linter) rpms() {
 		unread++
 		const other = "take a package that was built for EL7, or move it to a set of its own"
 		if dist := foreign(p.EVR); dist != "" {
-			c.find(ForeignDist, "rpm", p.NEVRA(), p.Line, fmt.Sprintf("it was built for %s, and goes to EL7 in %s", dist, p.Repo), other)
+			c.findRPM(ForeignDist, p, fmt.Sprintf("it was built for %s, and goes to EL7 in %s", dist, p.Repo), other)
 		}
 		if strings.Contains(p.EVR, "^") {
-			c.find(RPMLib, "rpm", p.NEVRA(), p.Line, "its version needs rpmlib(CaretInVersions), which rpm 4.11 of EL7 does not have", other)
+			c.findRPM(RPMLib, p, "its version needs rpmlib(CaretInVersions), which rpm 4.11 of EL7 does not have", other)
 		}
 	}
 	if unread > 0 && c.o.Headers == nil {
@@ -90,7 +90,7 @@ func (c *linter) sameNEVRA() {
 		case !known:
 			first[key] = p
 		case old.Digest != p.Digest && old.Repo != p.Repo: // within one repository it is refused when decoding
-			c.find(NEVRADigests, "rpm", p.NEVRA(), p.Line,
+			c.findRPM(NEVRADigests, p,
 				fmt.Sprintf("%s has %s, %s at line %d has %s", p.Repo, p.Digest, old.Repo, old.Line, old.Digest),
 				"carry one of them: which one a host installs would be chance")
 		}
@@ -134,7 +134,7 @@ func (c *linter) depths() {
 
 // header judges what the header of a package says.
 func (c *linter) header(p lockfile.RPM, h *rpm.Package) []Finding {
-	at := Finding{Kind: "rpm", Artifact: p.NEVRA(), File: c.file, Line: int(p.Line)}
+	at := Finding{Kind: "rpm", Artifact: p.NEVRA(), Package: p.Name, File: c.file, Line: int(p.Line)}
 	if h.NEVRA() != p.NEVRA() {
 		at.ID, at.What, at.Do = WrongHeader, "the package at its URL is "+h.NEVRA(), "lock it again"
 		return []Finding{at}

@@ -139,17 +139,17 @@ func lintLast(sum *lint.Summary) string {
 // rpmHeaders reads the headers of RPMs off the beginning of their files.
 type rpmHeaders struct{ files *web.Source }
 
-// headerPart is how much of a package is asked for at first: nearly all headers are
-// shorter.
-const headerPart = 256 << 10
+// headerPart is how much of a package is asked for at first: most headers are shorter.
+const headerPart = 64 << 10
 
 // Header implements lint.Headers.
 func (h rpmHeaders) Header(ctx context.Context, url string, size int64) (*rpm.Package, error) {
-	p, err := h.read(ctx, url, min(size, headerPart))
-	if err != nil && errors.Is(err, io.ErrUnexpectedEOF) && size > headerPart {
-		return h.read(ctx, url, size)
+	for n := int64(headerPart); ; n *= 8 {
+		p, err := h.read(ctx, url, min(n, size))
+		if n >= size || !errors.Is(err, io.ErrUnexpectedEOF) {
+			return p, err
+		}
 	}
-	return p, err
 }
 
 func (h rpmHeaders) read(ctx context.Context, url string, n int64) (*rpm.Package, error) {

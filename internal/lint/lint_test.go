@@ -85,6 +85,8 @@ func TestLock(t *testing.T) {
 		{name: "index as image", lock: one + "images:\n" + img + image("c:1", dig("c"), on("amd64", dig("a"))), want: []string{"7 digest-role image c:1"}},
 		{name: "NEVRA in two repositories", lock: one + "rpms:\n" + pkg("s", "1-1", "x86_64", "a/x86_64", dig("a")) + pkg("s", "1-1", "x86_64", "b/x86_64", dig("b")),
 			want: []string{"7 nevra-digests rpm s-1-1.x86_64"}},
+		{name: "NEVRA twice in one repository", lock: one + "rpms:\n" + pkg("s", "1-1", "x86_64", "a/x86_64", dig("a")) + pkg("s", "1-1", "x86_64", "a/x86_64", dig("b")),
+			want: []string{"7 two-digests rpm s-1-1.x86_64"}},
 		{name: "NEVRA of two arches", lock: both + "rpms:\n" + pkg("s", "1-1", "noarch", "a/x86_64", dig("a")) + pkg("s", "1-1", "noarch", "a/aarch64", dig("b"))},
 		{name: "set for one arch", lock: both + "rpms:\n" + pkg("s", "1-1", "x86_64", "a/x86_64", dig("a")), want: []string{"6 arch-gap rpm a"}},
 		{name: "set for one arch, absent", lock: both + "rpms:\n" + pkg("s", "1-1", "x86_64", "a/x86_64", dig("a")) + "absent:\n  - {name: s, arch: aarch64, why: none}\n"},

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	_ "crypto/sha256" // go-digest computes only what is linked
 	"fmt"
 	"iter"
 	"slices"

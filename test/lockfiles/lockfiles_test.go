@@ -146,6 +146,38 @@ func expanded(t *testing.T, r *lockfile.Request) []lockfile.FileWish {
 	return out
 }
 
+// TestRequestsMakeLocks: with made-up digests for all that is wanted, each request gives a
+// lock that can be read, so no two of its names, paths or sources are in each other's way.
+func TestRequestsMakeLocks(t *testing.T) {
+	for _, p := range pairs(t) {
+		l := &lockfile.Lock{Name: p.name, Arches: p.request.Arches}
+		for _, w := range p.request.Images {
+			_, pinned, ok := strings.Cut(w.Source, "@")
+			i := lockfile.Image{Source: w.Source, Digest: digest.Digest(pinned), Publish: w.Publish, Groups: w.Groups, Platforms: map[string]digest.Digest{}}
+			if !ok {
+				i.Digest = digest.FromString(w.Source)
+			}
+			for _, arch := range p.request.Arches {
+				i.Platforms[manifest.PlatformFor(arch)] = digest.FromString(w.Source + arch)
+			}
+			l.Images = append(l.Images, i)
+		}
+		for _, f := range expanded(t, p.request) {
+			l.Files = append(l.Files, lockfile.File{Path: f.Path, URLs: []string{f.URL}, Size: 1, Digest: digest.FromString(f.URL), Groups: f.Groups})
+		}
+		for _, c := range p.request.Charts {
+			l.Charts = append(l.Charts, lockfile.Chart{Name: c.Name, Version: c.Version, URLs: []string{c.Repo}, Size: 1, Digest: digest.FromString(c.Name)})
+		}
+		data, err := l.Encode()
+		if err == nil {
+			_, err = lockfile.DecodeLock(p.name, data)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", p.name, err)
+		}
+	}
+}
+
 // TestPublishedNamesAreUnique makes it possible to push all locks into one registry.
 func TestPublishedNamesAreUnique(t *testing.T) {
 	taken := map[string]string{}

@@ -1,10 +1,14 @@
 package catalog
 
+import "hash/maphash"
+
 // A Builder makes a catalog, package by package.
 type Builder struct {
 	c     Catalog
-	ids   map[string]ID
-	deps  map[Dependency]DepID
+	ids   index // of texts: their IDs + 1
+	deps  index // of dependencies: their DepIDs + 1
+	seed  maphash.Seed
+	mix   uint64 // odd, and nobody's guess: lists are made by others
 	arena []byte // what is left of the chunk that texts are cut from
 	evr   []byte // the last one
 }
@@ -14,18 +18,21 @@ const chunk = 1 << 20
 
 // NewBuilder returns a builder of an empty catalog.
 func NewBuilder() *Builder {
-	return &Builder{c: Catalog{texts: []string{""}}, ids: map[string]ID{"": 0}, deps: map[Dependency]DepID{}}
+	b := &Builder{seed: maphash.MakeSeed()}
+	b.mix = maphash.String(b.seed, "mix") | 1
+	b.Text(nil) // is 0
+	return b
 }
 
 // Text names a text; the bytes may change afterwards.
 func (b *Builder) Text(text []byte) ID {
-	if id, ok := b.ids[string(text)]; ok { // allocates nothing
-		return id
+	hash := uint32(maphash.Bytes(b.seed, text))
+	if n := b.ids.find(hash, func(n uint32) bool { return b.c.texts[n-1] == string(text) }); n != 0 {
+		return ID(n - 1)
 	}
-	id, s := ID(len(b.c.texts)), b.Keep(text)
-	b.c.texts = append(b.c.texts, s)
-	b.ids[s] = id
-	return id
+	b.c.texts = append(b.c.texts, b.Keep(text))
+	b.ids.add(hash, uint32(len(b.c.texts)))
+	return ID(len(b.c.texts) - 1)
 }
 
 // Keep copies a text without giving it a name, for what is different in every package.
@@ -44,13 +51,13 @@ func (b *Builder) Keep(text []byte) string {
 
 // Dep names a dependency.
 func (b *Builder) Dep(d Dependency) DepID {
-	if id, ok := b.deps[d]; ok {
-		return id
+	hash := uint32((uint64(d.Name)<<35 | uint64(d.EVR)<<3 | uint64(d.Flags)) * b.mix >> 32)
+	if n := b.deps.find(hash, func(n uint32) bool { return b.c.Deps[n-1] == d }); n != 0 {
+		return DepID(n - 1)
 	}
-	id := DepID(len(b.c.Deps))
 	b.c.Deps = append(b.c.Deps, d)
-	b.deps[d] = id
-	return id
+	b.deps.add(hash, uint32(len(b.c.Deps)))
+	return DepID(len(b.c.Deps) - 1)
 }
 
 // List adds a list of dependencies.

@@ -6,6 +6,7 @@ type Module struct {
 	Name, Stream  string
 	Version       string // decimal, rises with each build
 	Context       string
+	StaticContext bool // Context is a chosen name, not a hash of what it requires
 	Arch          string
 	Requires      []map[string][]string // alternatives: module to streams; no streams: any; "-s": any but s
 	Artifacts     []string              // packages, name-epoch:version-release.arch

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -12,11 +13,13 @@ import (
 	"airbundle/internal/rpm/catalog"
 )
 
-// Bounds of module documents. The largest of distributions have 100 kB, in lists of 5 MB; what the
-// YAML parser makes of a document can take a hundred times its size.
+// Bounds of module documents. The largest of distributions have 100 kB, and their lists 5 MB and
+// some thousand documents. What the YAML parser makes of a document can take a hundred
+// times its size.
 const (
-	maxModules  = 64 << 20
-	maxDocument = 1 << 20
+	maxModules   = 64 << 20
+	maxDocument  = 1 << 20
+	maxDocuments = 20_000
 )
 
 // ParseModules reads a list of module documents (modules.yaml), packed in any of the ways of
@@ -28,18 +31,25 @@ const (
 // in which the document begins, or that of r.
 func ParseModules(r io.Reader) (*catalog.Modules, error) {
 	m := &catalog.Modules{}
-	err := readWhole("modules", r, maxModules, func(text []byte) error {
-		for d := range documents(text) {
-			if err := addModule(m, d.text); err != nil {
-				return fmt.Errorf("document in line %d: %w", d.line, err)
-			}
-		}
-		return nil
-	})
+	err := readWhole("modules", r, maxModules, func(text []byte) error { return addModules(m, text) })
 	if err != nil {
 		return nil, err
 	}
 	return m, nil
+}
+
+// addModules reads a list of documents.
+func addModules(m *catalog.Modules, text []byte) error {
+	found := 0
+	for d := range documents(text) {
+		if found++; found > maxDocuments {
+			return fmt.Errorf("line %d: more than the %d documents allowed", d.line, maxDocuments)
+		}
+		if err := addModule(m, d.text); err != nil {
+			return fmt.Errorf("document in line %d: %w", d.line, err)
+		}
+	}
+	return nil
 }
 
 // readWhole reads a file of the metadata that is small enough to be held.
@@ -150,15 +160,7 @@ func addModule(m *catalog.Modules, raw []byte) error {
 // hasAlias tells nodes that stand for others, or that others could stand for. Decoding those takes
 // more time and memory than reading them.
 func hasAlias(n *yaml.Node) bool {
-	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		return true
-	}
-	for _, c := range n.Content {
-		if hasAlias(c) {
-			return true
-		}
-	}
-	return false
+	return n.Kind == yaml.AliasNode || n.Anchor != "" || slices.ContainsFunc(n.Content, hasAlias)
 }
 
 // A stream is the data of a document of kind modulemd.
@@ -167,6 +169,7 @@ type stream struct {
 	Stream       string    `yaml:"stream"`
 	Version      string    `yaml:"version"`
 	Context      string    `yaml:"context"`
+	Static       bool      `yaml:"static_context"`
 	Arch         string    `yaml:"arch"`
 	Dependencies dependsOn `yaml:"dependencies"`
 	Artifacts    rpms      `yaml:"artifacts"`
@@ -222,7 +225,7 @@ func addStream(m *catalog.Modules, data yaml.Node, raw []byte) error {
 		return fmt.Errorf("version %q of module %s is not a number", s.Version, s.Name)
 	}
 	out := catalog.Module{
-		Name: s.Name, Stream: s.Stream, Version: s.Version, Context: s.Context, Arch: s.Arch,
+		Name: s.Name, Stream: s.Stream, Version: s.Version, Context: s.Context, StaticContext: s.Static, Arch: s.Arch,
 		Artifacts: s.Artifacts.RPMs, Demodularized: s.Demodular.RPMs, Profiles: map[string][]string{}, Raw: raw,
 	}
 	for name, p := range s.Profiles {

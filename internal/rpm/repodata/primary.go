@@ -8,12 +8,18 @@ import (
 	"airbundle/internal/rpm/catalog"
 )
 
-// Bounds of what a primary list may fill the memory with: several times what the
-// repositories of whole distributions have.
+// Bounds of a primary list: several times what the repositories of whole distributions have.
 const (
-	maxEntries = 32 << 20 // of all lists of dependencies and files
-	maxTexts   = 8 << 20  // different ones
+	maxPrimary = 1 << 30 // bytes, unpacked
+	maxEntries = 32 << 20
+	maxTexts   = 8 << 20
 )
+
+// bounds are how much of a primary list is kept in memory.
+type bounds struct {
+	entries int // of all lists of dependencies and files
+	texts   int // different ones
+}
 
 // ParsePrimary reads a primary list (createrepo's format, as yum and dnf read it), packed
 // by gzip, xz, zstd, bzip2 or not at all, as a stream. Packages come in the order of the
@@ -25,8 +31,8 @@ const (
 // names the line, or that of r.
 func ParsePrimary(r io.Reader) (*catalog.Catalog, error) {
 	var c *catalog.Catalog
-	err := read("primary", r, maxOpen, func(s *scanner) error {
-		p := primary{s: s, b: catalog.NewBuilder()}
+	err := read("primary", r, maxPrimary, func(s *scanner) error {
+		p := primary{s: s, b: catalog.NewBuilder(), bounds: bounds{maxEntries, maxTexts}}
 		if p.metadata(); s.err != nil {
 			return s.err
 		}
@@ -55,14 +61,16 @@ type primary struct {
 	s      *scanner
 	b      *catalog.Builder
 	listed map[string]Checksum
+	bounds bounds
 
-	found int // packages
-	kept  int // entries of lists
-	pkg   catalog.Package
-	sum   Checksum
-	where string // location, where there is no builder
-	deps  [len(relations)][]catalog.DepID
-	files []catalog.File
+	found  int // packages
+	kept   int // entries of lists
+	pkg    catalog.Package
+	sum    Checksum
+	digest []byte // sum, once more
+	where  string // location, where there is no builder
+	deps   [len(relations)][]catalog.DepID
+	files  []catalog.File
 }
 
 // relations are the names of a package's lists of dependencies, in the order of primary.deps.
@@ -283,8 +291,8 @@ func (p *primary) flags(text []byte) catalog.Flags {
 
 // count holds the list to what memory there is for it.
 func (p *primary) count() {
-	if p.kept++; p.kept > maxEntries || p.b.Texts() > maxTexts {
-		p.s.fail("more than the %d dependencies and files, or %d different texts, allowed", maxEntries, maxTexts)
+	if p.kept++; p.kept > p.bounds.entries || p.b.Texts() > p.bounds.texts {
+		p.s.fail("more than the %d dependencies and files, or %d different texts, allowed", p.bounds.entries, p.bounds.texts)
 	}
 }
 
@@ -301,7 +309,8 @@ func (p *primary) add() {
 	case k.Name == 0 || k.Arch == 0 || k.EVR == 0:
 		s.fail("a package without name, arch or version")
 	}
-	k.Checksum = p.b.Keep([]byte(p.sum.Digest()))
+	p.digest = append(append(append(p.digest[:0], p.sum.Type...), ':'), p.sum.Value...)
+	k.Checksum = p.b.Keep(p.digest)
 	for at, span := range [...]*catalog.Span{&k.Provides, &k.Requires, &k.Conflicts, &k.Obsoletes, &k.Recommends, &k.Suggests, &k.Supplements, &k.Enhances} {
 		*span = p.b.List(p.deps[at])
 	}

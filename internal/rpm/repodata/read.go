@@ -52,7 +52,7 @@ func newChecksum(kind, value string) (Checksum, error) {
 	if !ok {
 		return Checksum{}, fmt.Errorf("unknown checksum type %q", kind)
 	}
-	if raw, err := hex.DecodeString(c.Value); err != nil || len(raw) != algorithm.Size() {
+	if len(c.Value) != 2*algorithm.Size() || strings.Trim(c.Value, "0123456789abcdef") != "" {
 		return Checksum{}, fmt.Errorf("%q is not a %s", c.Value, kind)
 	}
 	return c, nil

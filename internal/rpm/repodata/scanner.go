@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Bounds of one piece of a document. A tag is held as a whole, and so are the names of the
@@ -22,7 +23,7 @@ const (
 // element inside the one at hand, and text, skip or a loop over child leaves it.
 // It knows of XML what metadata uses (references to characters, CDATA, comments,
 // processing instructions, namespaces) and refuses what could declare entities. What it
-// does not keep it does not judge: of a text that is skipped, only the tags are read.
+// does not keep it does not judge: of a text that is skipped, only tags and references count.
 //
 // Slices that it returns are good until the next call that moves it.
 type scanner struct {
@@ -37,6 +38,7 @@ type scanner struct {
 	name     []byte // of the element at hand, without prefix; nil in a foreign namespace
 	attrs    []attr
 	tagAt    int64 // offset of the tag of the element at hand
+	declares bool  // there may be a namespace among attrs
 	closed   bool  // the element at hand was an empty one: its end comes next
 	names    []byte
 	open     []int // where the name of each open element begins in names
@@ -188,9 +190,15 @@ func (s *scanner) child() bool {
 
 // markup goes to the next "<", with one byte behind it.
 func (s *scanner) markup() bool {
+	for s.pos < s.end && classes[s.buf[s.pos]]&blank != 0 { // mostly all there is
+		s.pos++
+	}
 	for {
 		unread := s.buf[s.pos:s.end]
-		at := bytes.IndexByte(unread, '<')
+		at := 0
+		if len(unread) == 0 || unread[0] != '<' {
+			at = bytes.IndexByte(unread, '<')
+		}
 		text := unread
 		if at >= 0 {
 			text = unread[:at]
@@ -203,7 +211,7 @@ func (s *scanner) markup() bool {
 			return false
 		}
 		if at >= 0 {
-			if !s.need(2) {
+			if s.end-s.pos < 2 && !s.need(2) {
 				s.fail("the document ends in a tag")
 				return false
 			}
@@ -258,10 +266,15 @@ func (s *scanner) enter(name []byte) {
 	}
 	s.open = append(s.open, len(s.names))
 	s.names = append(s.names, name...)
-	s.declare()
+	if s.declares {
+		s.declare()
+	}
 	local, prefix := name, name[:0]
-	if colon := bytes.IndexByte(name, ':'); colon >= 0 {
-		prefix, local = name[:colon], name[colon+1:]
+	for at, c := range name {
+		if c == ':' {
+			prefix, local = name[:at], name[at+1:]
+			break
+		}
 	}
 	if s.name = local; s.foreign(prefix) {
 		s.name = nil
@@ -294,9 +307,9 @@ func (s *scanner) declare() {
 // foreign tells prefixes of other vocabularies. One that nothing declares is taken for ours,
 // as by clients that know no namespaces.
 func (s *scanner) foreign(prefix []byte) bool {
-	for n := len(s.spaces) - 1; n >= 0; n-- {
-		if s.spaces[n].prefix == string(prefix) {
-			return s.spaces[n].foreign
+	for _, declared := range slices.Backward(s.spaces) {
+		if declared.prefix == string(prefix) {
+			return declared.foreign
 		}
 	}
 	return false

@@ -60,7 +60,7 @@ func (s *scanner) startTag() bool {
 
 // tag takes a start tag apart, and returns its size; with an error, how far it came.
 func (s *scanner) tag(b []byte) (size int, name []byte, err error) {
-	s.attrs, s.closed = s.attrs[:0], false
+	s.attrs, s.declares, s.closed = s.attrs[:0], false, false
 	at := 1
 	for at < len(b) && classes[b[at]]&inName != 0 {
 		at++
@@ -134,11 +134,12 @@ func (s *scanner) keepAttr(a attr) error {
 	if len(s.attrs) == maxAttributes {
 		return errors.New("too many attributes")
 	}
-	for _, have := range s.attrs {
-		if string(have.name) == string(a.name) {
+	for i := range s.attrs {
+		if have := s.attrs[i].name; len(have) == len(a.name) && string(have) == string(a.name) {
 			return errors.New("one attribute twice")
 		}
 	}
+	s.declares = s.declares || a.name[0] == 'x'
 	s.attrs = append(s.attrs, a)
 	return nil
 }
@@ -160,8 +161,12 @@ func (s *scanner) endTag() {
 			s.leave()
 			return
 		}
-		if bytes.IndexByte(b, '>') >= 0 || !s.fill() {
+		if bytes.IndexByte(b, '>') >= 0 {
 			s.fail("element %q is not ended by its own tag", s.names[s.open[len(s.open)-1]:])
+			return
+		}
+		if !s.fill() {
+			s.fail("%w", errShort)
 			return
 		}
 	}
@@ -227,9 +232,8 @@ func (s *scanner) doctype() {
 func (s *scanner) instruction() {
 	first := s.base+int64(s.pos) <= 3 // perhaps behind a byte order mark
 	if s.need(6); first && bytes.HasPrefix(s.buf[s.pos:s.end], []byte("<?xml ")) {
-		begin := s.buf[s.pos:s.end]
-		if at := bytes.Index(begin, []byte("?>")); at >= 0 {
-			s.encoding(begin[:at])
+		if declaration, _, whole := bytes.Cut(s.buf[s.pos:s.end], []byte("?>")); whole {
+			s.encoding(declaration)
 		}
 	}
 	s.until(2, "?>", "processing instruction")

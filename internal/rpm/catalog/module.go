@@ -8,7 +8,7 @@ type Module struct {
 	Context       string
 	StaticContext bool // Context is a chosen name, not a hash of what it requires
 	Arch          string
-	Requires      []map[string][]string // alternatives: module to streams; no streams: any; "-s": any but s
+	Requires      []map[string][]string // all of them, as dnf reads it: module to streams; no streams: any; "-s": any but s
 	Artifacts     []string              // packages, name-epoch:version-release.arch
 	Profiles      map[string][]string   // names of packages by profile
 	Demodularized []string              // names of packages that have left the module

@@ -23,7 +23,7 @@ func (pl *pool) groupJobs(spec string, best bool) ([]job, error) {
 	var out []job
 	for _, g := range groups {
 		for _, p := range g.Packages {
-			if p.Type == catalog.Optional {
+			if p.Type == catalog.Optional || len(p.Arches) > 0 && !slices.Contains(p.Arches, pl.arch) {
 				continue
 			}
 			list := pl.byNEVRA(wantedNEVRA{name: p.Name, epoch: -1})

@@ -193,13 +193,13 @@ func modulePool(all []*catalog.Module) *pool {
 // moduleRequires translates what a build of a stream needs. That it needs a platform is not
 // asked: the repositories are those of the hosts.
 func moduleRequires(m *catalog.Module, capability func(string) catalog.DepID) (need, conflict []catalog.DepID) {
-	for _, alternative := range m.Requires {
-		for _, name := range slices.Sorted(maps.Keys(alternative)) {
+	for _, required := range m.Requires {
+		for _, name := range slices.Sorted(maps.Keys(required)) {
 			if name == "platform" {
 				continue
 			}
 			var streams []string
-			for _, stream := range alternative[name] {
+			for _, stream := range required[name] {
 				if not, ok := strings.CutPrefix(stream, "-"); ok {
 					conflict = append(conflict, capability("module("+name+":"+not+")"))
 				} else {

@@ -43,6 +43,7 @@ type dependency struct {
 
 // A pool holds the packages of all repositories and knows who provides what.
 type pool struct {
+	arch   string
 	repos  []Repo
 	maps   []repoMap
 	active []*catalog.Module // streams
@@ -72,7 +73,7 @@ type repoMap struct {
 // newPool takes over the packages of all repositories that hosts of the arch can have.
 func newPool(repos []Repo, arch string) *pool {
 	pl := &pool{
-		repos: repos, pkgs: make([]pkg, host+1), texts: []string{""}, ids: map[string]text{"": 0},
+		arch: arch, repos: repos, pkgs: make([]pkg, host+1), texts: []string{""}, ids: map[string]text{"": 0},
 		deps: make([]dependency, 1), depIDs: map[dependency]dep{}, richIDs: map[text]dep{},
 		providers: map[dep][]solvable{}, files: map[text][]solvable{},
 	}

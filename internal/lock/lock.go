@@ -46,9 +46,10 @@ type Files interface {
 
 // Options tune Resolve. The zero value is ready to use.
 type Options struct {
-	Jobs int          // sources asked at once; default 8
-	File string       // the request's, for messages
-	Done func(Pinned) // told of each pin, from several goroutines
+	Jobs   int          // sources asked at once; default 8
+	Charts Charts       // needed by a request with charts
+	File   string       // the request's, for messages
+	Done   func(Pinned) // told of each pin, from several goroutines
 }
 
 // A Pinned is one wish that was resolved.
@@ -81,10 +82,7 @@ func (e *WishError) ExitCode() int {
 	return int(report.ClassContent)
 }
 
-var (
-	errPackages = report.WithClass(report.ClassUsage, errors.New("this version does not resolve package sets: write the RPMs into the lock by hand, with urls, size and digest"))
-	errCharts   = report.WithClass(report.ClassUsage, errors.New("this version does not resolve charts: list the chart's .tgz under files"))
-)
+var errPackages = report.WithClass(report.ClassUsage, errors.New("this version does not resolve package sets: write the RPMs into the lock by hand, with urls, size and digest"))
 
 // Resolve pins everything a request wants. Problems of all wishes are joined, each a
 // *WishError; then there is no lock.
@@ -95,11 +93,9 @@ func Resolve(ctx context.Context, req *lockfile.Request, images Images, files Fi
 	for _, p := range req.Packages {
 		r.fail(int(p.Line), "packages into "+p.Into, errPackages)
 	}
-	for _, c := range req.Charts {
-		r.fail(int(c.Line), "chart "+c.Name, errCharts)
-	}
 	r.lockImages(ctx, lock)
 	r.lockFiles(ctx, lock)
+	r.lockCharts(ctx, lock)
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("lock stopped: %w", err)
 	}

@@ -178,7 +178,7 @@ func TestRefusals(t *testing.T) {
 		}, report.ClassContent, "does not name a"},
 		"other content": {func(w *world, req *lockfile.Request) { wrongSum(w, req) }, report.ClassContent, "hashes to"},
 		"packages":      {func(_ *world, req *lockfile.Request) { req.Packages = []lockfile.PackageSet{{Into: "os"}} }, report.ClassUsage, "does not resolve package sets"},
-		"charts":        {func(_ *world, req *lockfile.Request) { req.Charts = []lockfile.ChartWish{{Name: "c"}} }, report.ClassUsage, "does not resolve charts"},
+		"charts":        {func(_ *world, req *lockfile.Request) { req.Charts = []lockfile.ChartWish{{Name: "c"}} }, report.ClassContent, "nothing was given"},
 	} {
 		w, req := newWorld(t), request("x86_64", "aarch64")
 		c.spoil(w, req)

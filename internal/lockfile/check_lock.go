@@ -96,7 +96,12 @@ func (k *lockChecker) keyRing() {
 // blob checks what every downloaded artifact has, and that one digest has one
 // size.
 func (k *lockChecker) blob(urls *[]string, size *int64, d *digest.Digest) {
-	k.some(urls, "urls", checkURL)
+	k.blobFrom(checkURL, urls, size, d)
+}
+
+// blobFrom is blob for urls that are judged by check.
+func (k *lockChecker) blobFrom(check func(string) error, urls *[]string, size *int64, d *digest.Digest) {
+	k.some(urls, "urls", check)
 	_, given := k.at[size]
 	switch {
 	case *size == 0 && !given:
@@ -255,7 +260,7 @@ func (k *lockChecker) chart(h *Chart) {
 	if k.want(&h.Version, "version", checkVersion) && ok {
 		k.claim(k.charts, &h.Name, "chart", h.File(), h.Digest)
 	}
-	k.blob(&h.URLs, &h.Size, &h.Digest)
+	k.blobFrom(checkChartURL, &h.URLs, &h.Size, &h.Digest)
 	k.notes(&h.Groups, &h.Note)
 }
 

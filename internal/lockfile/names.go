@@ -149,8 +149,23 @@ func checkChartRepo(raw string) error {
 	if !oci {
 		return checkURL(raw)
 	}
-	if _, err := reference.ParseNormalizedNamed(rest + "/chart"); err != nil || strings.ContainsAny(rest, "@") {
+	if named, err := reference.ParseNormalizedNamed(rest + "/chart"); err != nil || named.Name() != rest+"/chart" {
 		return errors.New("is no registry path, want oci://HOST/PATH")
+	}
+	return nil
+}
+
+// checkChartURL takes the URL of a chart's archive, or of its manifest in a registry:
+// oci://HOST/PATH/NAME@sha256:…. Names are never completed as docker does.
+func checkChartURL(raw string) error {
+	rest, oci := strings.CutPrefix(raw, "oci://")
+	if !oci {
+		return checkURL(raw)
+	}
+	name, d, _ := strings.Cut(rest, "@")
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil || named.String() != name || !reference.IsNameOnly(named) || checkDigest(d) != nil {
+		return errors.New("is no chart in a registry, want oci://HOST/PATH/NAME@sha256:…, the digest of its manifest")
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func runLock(ctx context.Context, s cli.Streams, o *lockOptions) error {
 		return err
 	}
 	talk := cli.NewTalk(s, o.quiet)
-	l, err := lock.Resolve(ctx, req, lockImages{images}, files, lock.Options{Jobs: int(o.jobs), File: o.request, Done: func(p lock.Pinned) {
+	l, err := lock.Resolve(ctx, req, lockImages{images}, files, lock.Options{Jobs: int(o.jobs), Charts: chartSource(images, files, cli.Logger(s, o.quiet)), File: o.request, Done: func(p lock.Pinned) {
 		talk.Printf("pinned %s (%.1f s)", p.Name, p.Took.Seconds())
 	}})
 	if err != nil {

@@ -66,6 +66,11 @@ func (s *Source) Pin(ctx context.Context, rawURL string) (int64, digest.Digest, 
 	return n, hash.Digest(), nil
 }
 
+// Read returns the whole content of rawURL, of at most limit bytes, as fetch.Opener does.
+func (s *Source) Read(ctx context.Context, rawURL string, limit int64) ([]byte, error) {
+	return s.opener.ReadSmall(ctx, rawURL, limit)
+}
+
 // Size returns how long the content of rawURL is, without downloading it; -1 when
 // the server does not say.
 func (s *Source) Size(ctx context.Context, rawURL string) (int64, error) {

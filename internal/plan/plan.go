@@ -20,6 +20,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"airbundle/internal/helm"
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
@@ -44,6 +45,7 @@ type Files interface {
 type Sources struct {
 	Images Images
 	Files  Files
+	Charts Files // opens the URLs of charts, which may lie in registries
 }
 
 // An Origin is one place a blob can be fetched from.
@@ -111,8 +113,8 @@ func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Pl
 	if err := refused(lock); err != nil {
 		return nil, err
 	}
-	if len(lock.Images)+len(lock.RPMs)+len(lock.Files) == 0 {
-		return nil, report.WithClass(report.ClassUsage, errors.New("there is nothing to carry: the lock, or what was selected of it, has no image, RPM or file"))
+	if len(lock.Images)+len(lock.RPMs)+len(lock.Files)+len(lock.Charts) == 0 {
+		return nil, report.WithClass(report.ClassUsage, errors.New("there is nothing to carry: the lock, or what was selected of it, has no image, RPM, file or chart"))
 	}
 	m := &maker{src: src, blobs: map[digest.Digest]*Blob{}, table: manifest.Table{
 		Name: lock.Name, Serial: lock.Serial, Expires: expires(lock.Expires), Lock: lockDigest, Arches: lock.Arches, Groups: o.Groups,
@@ -129,6 +131,7 @@ func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Pl
 	}
 	m.rpms(lock)
 	m.files(lock.Files)
+	m.charts(lock.Charts)
 	if err := errors.Join(m.errs...); err != nil {
 		return nil, err
 	}
@@ -139,9 +142,6 @@ func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Pl
 // silence would make a bundle that lacks what was locked.
 func refused(lock *lockfile.Lock) error {
 	var errs []error
-	for _, c := range lock.Charts {
-		errs = append(errs, &ArtifactError{"chart", c.Name + "-" + c.Version, errors.New("this version does not build charts into a bundle: list the chart's .tgz under files, or take it out of the lock")})
-	}
 	for _, m := range lock.Metadata {
 		errs = append(errs, &ArtifactError{"metadata", m.Repo + " " + m.Type, errors.New("this version does not carry repository metadata: take it out of the lock")})
 	}
@@ -248,7 +248,7 @@ func (m *maker) rpms(lock *lockfile.Lock) {
 			Digest: r.Digest, Signer: r.Signer, Unsigned: oneLine(r.Why), Groups: r.Groups,
 		})
 		desc := ocispec.Descriptor{MediaType: manifest.MediaTypeRPM, Digest: r.Digest, Size: r.Size}
-		b := m.add("rpm "+r.Path(), desc, m.urls(r.URLs, desc)...)
+		b := m.add("rpm "+r.Path(), desc, urls(m.src.Files, r.URLs, desc)...)
 		b.Checks = append(b.Checks, checkRPM(r, keys[r.Signer], accepted(lock, findingWeak, r.Path())))
 	}
 }
@@ -257,14 +257,23 @@ func (m *maker) files(files []lockfile.File) {
 	for _, f := range files {
 		m.table.Files = append(m.table.Files, manifest.File{Path: f.Path, Digest: f.Digest, Arch: f.Arch, Groups: f.Groups})
 		desc := ocispec.Descriptor{MediaType: manifest.MediaTypeFile, Digest: f.Digest, Size: f.Size}
-		m.add("file "+f.Path, desc, m.urls(f.URLs, desc)...)
+		m.add("file "+f.Path, desc, urls(m.src.Files, f.URLs, desc)...)
 	}
 }
 
-func (m *maker) urls(urls []string, desc ocispec.Descriptor) []Origin {
+func (m *maker) charts(charts []lockfile.Chart) {
+	for _, c := range charts {
+		m.table.Charts = append(m.table.Charts, manifest.Chart{Name: c.Name, Version: c.Version, Digest: c.Digest, Groups: c.Groups})
+		desc := ocispec.Descriptor{MediaType: manifest.MediaTypeChart, Digest: c.Digest, Size: c.Size}
+		b := m.add("chart "+c.Name+"-"+c.Version, desc, urls(m.src.Charts, c.URLs, desc)...)
+		b.Checks = append(b.Checks, func(r io.Reader) error { return helm.Check(r, c.Name, c.Version) })
+	}
+}
+
+func urls(files Files, urls []string, desc ocispec.Descriptor) []Origin {
 	var origins []Origin
 	for _, u := range urls {
-		origins = append(origins, Origin{httpx.Redact(u), func(ctx context.Context) (io.ReadCloser, error) { return m.src.Files.Open(ctx, u, desc) }})
+		origins = append(origins, Origin{httpx.Redact(u), func(ctx context.Context) (io.ReadCloser, error) { return files.Open(ctx, u, desc) }})
 	}
 	return origins
 }

@@ -158,7 +158,6 @@ func TestPlanRefuses(t *testing.T) {
 		"config lies": {func(f *bundletest.Fixture) {
 			f.Lock.Images[2].Platforms = map[string]digest.Digest{"linux/arm64": f.Lock.Images[2].Digest}
 		}, report.ClassContent, "the image's config"},
-		"charts":   {func(f *bundletest.Fixture) { f.Lock.Charts = []lockfile.Chart{{Name: "c", Version: "1"}} }, report.ClassUsage, "c-1"},
 		"metadata": {func(f *bundletest.Fixture) { f.Lock.Metadata = []lockfile.Metadata{{Repo: "os/x86_64", Type: "comps"}} }, report.ClassUsage, "metadata"},
 		"base":     {func(f *bundletest.Fixture) { f.Lock.Base = f.Lock.Images[0].Digest }, report.ClassUsage, "deltas"},
 	} {

@@ -69,11 +69,12 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	if err != nil {
 		return err
 	}
-	images, files, err := sources(&o.net, o.lock, cli.Logger(s, o.results.Quiet))
+	log := cli.Logger(s, o.results.Quiet)
+	images, files, err := sources(&o.net, o.lock, log)
 	if err != nil {
 		return err
 	}
-	p, err := plan.Make(ctx, lock, plan.Sources{Images: images, Files: files}, plan.Options{Jobs: int(o.jobs), Arches: o.arches, Groups: o.groups})
+	p, err := plan.Make(ctx, lock, plan.Sources{Images: images, Files: files, Charts: chartSource(images, files, log)}, plan.Options{Jobs: int(o.jobs), Arches: o.arches, Groups: o.groups})
 	if err != nil {
 		return nextStep(err)
 	}
@@ -218,7 +219,7 @@ func printBuilt(w io.Writer, p *plan.Plan, res *build.Result, o *buildOptions, t
 	}
 	t := p.Bundle.Table
 	fmt.Fprintf(w, "root %s\n", p.Bundle.Root.Digest)
-	_, err := fmt.Fprintf(w, "built %s: %d images, %d RPMs, %d files; %d bytes; fetched %s, kept %s, %.1f s\n",
-		o.out, len(t.Images), len(t.RPMs), len(t.Files), res.Size, cli.Bytes(res.Fetched), cli.Bytes(res.Kept), took.Seconds())
+	_, err := fmt.Fprintf(w, "built %s: %d images, %d RPMs, %d files, %d charts; %d bytes; fetched %s, kept %s, %.1f s\n",
+		o.out, len(t.Images), len(t.RPMs), len(t.Files), len(t.Charts), res.Size, cli.Bytes(res.Fetched), cli.Bytes(res.Kept), took.Seconds())
 	return err
 }

@@ -23,19 +23,27 @@ type lockOptions struct {
 	request, out string
 	jobs         cli.Jobs
 	quiet        bool
+	charts       chartOptions
 	net          cli.Network
 }
 
 func newLock(s cli.Streams) *cobra.Command {
 	o := &lockOptions{}
 	cmd := &cobra.Command{
-		Use:   "lock REQUEST -o LOCK",
+		Use:   "lock REQUEST -o LOCK | --show-chart-images",
 		Short: "Resolve a request to exact pins",
 		Long: `lock asks the registries which digests the request's images have now, for each
 arch, and pins the sha256 and size of files, by download or from a list of checksums.
-Nothing is written unless every wish could be pinned.`,
-		Example: `  bundler lock k8s.yaml -o k8s.lock.yaml`,
-		Args:    cobra.ExactArgs(1),
+Nothing is written unless every wish could be pinned.
+
+--show-chart-images prints the images that the charts name, in their values.yaml, in
+annotations, in CRDs and in what their templates make of the default values, and marks
+those that the request does not list. Without -o nothing else is done. Charts are
+rendered in a process of their own, without a cluster and within bounds; one that does
+not render is told of, and the exit code is 4.`,
+		Example: `  bundler lock k8s.yaml -o k8s.lock.yaml
+  bundler lock k8s.yaml --show-chart-images`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.request = args[0]
 			return runLock(cmd.Context(), s, o)
@@ -45,13 +53,17 @@ Nothing is written unless every wish could be pinned.`,
 	f.StringVarP(&o.out, "out", "o", "", "lock file to write (- for standard output)")
 	o.jobs.AddFlag(f, 8, "`number` of sources asked at once")
 	f.BoolVar(&o.quiet, "quiet", false, "print results only")
+	o.charts.addFlags(f)
 	o.net.AddFlags(f)
 	return cmd
 }
 
 func runLock(ctx context.Context, s cli.Streams, o *lockOptions) error {
-	if o.out == "" {
+	if o.out == "" && !o.charts.show {
 		return cli.Usage("say where to write the lock: -o NAME.lock.yaml")
+	}
+	if err := o.charts.check(o.out); err != nil {
+		return err
 	}
 	if err := checkLockOut(o); err != nil {
 		return err
@@ -69,7 +81,11 @@ func runLock(ctx context.Context, s cli.Streams, o *lockOptions) error {
 		return err
 	}
 	talk := cli.NewTalk(s, o.quiet)
-	l, err := lock.Resolve(ctx, req, lockImages{images}, files, lock.Options{Jobs: int(o.jobs), Charts: chartSource(images, files, cli.Logger(s, o.quiet)), File: o.request, Done: func(p lock.Pinned) {
+	charts := o.charts.source(images, files, cli.Logger(s, o.quiet))
+	if o.out == "" {
+		return o.charts.showOnly(ctx, s, charts, req, o)
+	}
+	l, err := lock.Resolve(ctx, req, lockImages{images}, files, lock.Options{Jobs: int(o.jobs), Charts: charts, File: o.request, Done: func(p lock.Pinned) {
 		talk.Printf("pinned %s (%.1f s)", p.Name, p.Took.Seconds())
 	}})
 	if err != nil {
@@ -86,13 +102,13 @@ func runLock(ctx context.Context, s cli.Streams, o *lockOptions) error {
 	if err := atomicfile.WriteFile(o.out, out, 0o644); err != nil {
 		return err
 	}
-	talk.Printf("locked %s: %d images, %d files, %d absences; lock %s", o.out, len(l.Images), len(l.Files), len(l.Absent), l.Digest())
-	return nil
+	talk.Printf("locked %s: %d images, %d files, %d charts, %d absences; lock %s", o.out, len(l.Images), len(l.Files), len(l.Charts), len(l.Absent), l.Digest())
+	return o.charts.print(ctx, s, charts, req, l)
 }
 
 // checkLockOut refuses to write over the request, or over anything but a lock.
 func checkLockOut(o *lockOptions) error {
-	if o.out == "-" {
+	if o.out == "-" || o.out == "" {
 		return nil
 	}
 	old, err := os.ReadFile(o.out)

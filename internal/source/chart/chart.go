@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os/exec"
 	"strings"
 	"sync"
 
@@ -46,6 +47,13 @@ type Registry interface {
 type Options struct {
 	Files    Files
 	Registry Registry
+	// Keep holds the archives that Resolve reads until Images has looked into them.
+	Keep bool
+	// Examiner makes the process that runs Examine, which Images needs; it has no
+	// environment unless one is set.
+	Examiner     func(ctx context.Context) *exec.Cmd
+	Limits       Limits
+	Capabilities Capabilities
 	// Log is told of URLs that are left out; nil means nobody is.
 	Log *slog.Logger
 }
@@ -57,6 +65,7 @@ type Source struct {
 
 	mu      sync.Mutex
 	indexes map[string]func() (*helm.Index, error) // by URL
+	kept    map[digest.Digest][]byte               // see keep
 }
 
 // New returns a Source.
@@ -64,7 +73,7 @@ func New(o Options) *Source {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Source{o: o, indexes: map[string]func() (*helm.Index, error){}}
+	return &Source{o: o, indexes: map[string]func() (*helm.Index, error){}, kept: map[digest.Digest][]byte{}}
 }
 
 // badContent is an error of what somebody serves.
@@ -94,6 +103,7 @@ func (s *Source) Resolve(ctx context.Context, w lockfile.ChartWish) (lockfile.Ch
 		return lockfile.Chart{}, err
 	}
 	c.Size, c.Digest = int64(len(archive)), digest.FromBytes(archive)
+	s.keep(archive)
 	return c, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/digestio"
+	"airbundle/internal/helm"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/target"
@@ -34,7 +35,7 @@ func (r *run) assets(ctx context.Context, items []target.Item) {
 			todo = append(todo, it)
 		}
 	}
-	served := &metadata{assets: r.to.Assets, byDir: map[target.Place]func() (map[string]digest.Digest, error){}}
+	served := &metadata{assets: r.to.Assets, byDir: map[target.Place]func() (map[string]digest.Digest, error){}, charts: map[string]func() (*helm.Index, error){}}
 	r.each(len(todo), func(i int) {
 		rec := record(todo[i])
 		proof, err := r.asset(ctx, todo[i], served)
@@ -70,6 +71,15 @@ func (r *run) asset(ctx context.Context, it target.Item, served *metadata) (proo
 		}
 		proof = "listed in the served metadata with this sha256"
 	}
+	if it.Kind == manifest.KindChart {
+		d, err := served.checkChart(ctx, it, r.bundle.Table.Charts[it.Index])
+		if err != nil {
+			return "", err
+		}
+		if d != "" {
+			named, proof = d, "listed in the served index.yaml with this sha256"
+		}
+	}
 	if named != "" && named != it.Digest {
 		return "", &differentError{string(named), string(it.Digest)}
 	}
@@ -95,10 +105,40 @@ type metadata struct {
 	assets Assets
 	mu     sync.Mutex
 	byDir  map[target.Place]func() (map[string]digest.Digest, error)
+	charts map[string]func() (*helm.Index, error) // by repository
 }
 
-// errUnlisted says that clients would not find the package.
-var errUnlisted = report.WithClass(report.ClassIncomplete, errors.New("the file is there, but the served yum metadata does not list it"))
+// These say that clients would not find the package, or the chart.
+var (
+	errUnlisted      = report.WithClass(report.ClassIncomplete, errors.New("the file is there, but the served yum metadata does not list it"))
+	errUnlistedChart = report.WithClass(report.ClassIncomplete, errors.New("the file is there, but the served index.yaml does not list it"))
+)
+
+// checkChart returns the checksum that the served index has for a chart; empty when it
+// lists the chart without one.
+func (m *metadata) checkChart(ctx context.Context, it target.Item, c manifest.Chart) (digest.Digest, error) {
+	m.mu.Lock()
+	once, ok := m.charts[it.Place.Repository]
+	if !ok {
+		once = sync.OnceValues(func() (*helm.Index, error) {
+			return helm.Served(ctx, func(ctx context.Context, path string) (io.ReadCloser, error) {
+				rc, _, err := m.assets.Open(ctx, it.Place.Repository, path)
+				return rc, err
+			})
+		})
+		m.charts[it.Place.Repository] = once
+	}
+	m.mu.Unlock()
+	index, err := once()
+	if err != nil {
+		return "", fmt.Errorf("served index.yaml: %w", err)
+	}
+	d, ok, err := index.Lists(c.Name, c.Version)
+	if err == nil && !ok {
+		err = errUnlistedChart
+	}
+	return d, err
+}
 
 // check returns the checksum that the served metadata has for a package.
 func (m *metadata) check(ctx context.Context, it target.Item) (digest.Digest, error) {

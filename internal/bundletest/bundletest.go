@@ -22,6 +22,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/build"
+	"airbundle/internal/helmtest"
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/plan"
@@ -135,6 +136,16 @@ func (f *Fixture) file(path, arch string, raw []byte) {
 	f.Lock.Files = append(f.Lock.Files, lockfile.File{Path: path, URLs: []string{url}, Arch: arch, Size: int64(len(raw)), Digest: digest.FromBytes(raw)})
 }
 
+// AddChart adds a chart to the lock, which New leaves out.
+func (f *Fixture) AddChart(t testing.TB, name, version string) {
+	t.Helper()
+	raw := helmtest.Chart(t, name, version, nil)
+	c := lockfile.Chart{Name: name, Version: version, Size: int64(len(raw)), Digest: digest.FromBytes(raw)}
+	c.URLs = []string{"https://charts.example/" + manifest.ChartFile(name, version)}
+	f.URLs[c.URLs[0]] = raw
+	f.Lock.Charts = append(f.Lock.Charts, c)
+}
+
 // Manifest implements plan.Images.
 func (f *Fixture) Manifest(_ context.Context, source string, d digest.Digest) ([]byte, string, error) {
 	raw, ok := f.open(string(d))
@@ -185,7 +196,7 @@ func (f *Fixture) Opened() map[string]int {
 // Plan plans the fixture's build.
 func (f *Fixture) Plan(t testing.TB, o plan.Options) *plan.Plan {
 	t.Helper()
-	p, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f}, o)
+	p, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f, Charts: f}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@
 package helm
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"go.yaml.in/yaml/v3"
+
+	"airbundle/internal/digestio"
 )
 
 // MaxIndex bounds an index: the largest public ones have some 20 MB.
@@ -99,6 +102,35 @@ func (x *Index) Find(name, version string) (Version, error) {
 		others = append(others, v.Version)
 	}
 	return Version{}, malformed("the index has no version %s of %s%s", version, name, some(others))
+}
+
+// Served reads the index of a repository as clients do; open opens a path of it.
+func Served(ctx context.Context, open func(ctx context.Context, path string) (io.ReadCloser, error)) (*Index, error) {
+	rc, err := open(ctx, "index.yaml")
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	raw, err := digestio.ReadCapped(rc, -1, MaxIndex)
+	if err != nil {
+		return nil, fmt.Errorf("read index.yaml: %w", err)
+	}
+	return ParseIndex(raw)
+}
+
+// Lists says whether the index lists a version of a chart, and with which digest, which
+// is empty where it names none.
+func (x *Index) Lists(name, version string) (d digest.Digest, ok bool, err error) {
+	if err := x.broken[name]; err != nil {
+		return "", false, err
+	}
+	for _, v := range x.charts[name] {
+		if v.Version == version {
+			d, err := v.SHA256()
+			return d, err == nil, err
+		}
+	}
+	return "", false, nil
 }
 
 // similar names charts that may have been meant.

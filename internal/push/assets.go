@@ -10,7 +10,7 @@ import (
 	"airbundle/manifest"
 )
 
-// errImagesOnly is why a plain registry takes no RPM and no file.
+// errImagesOnly is why a plain registry takes no RPM, no file and no chart.
 var errImagesOnly = report.WithClass(report.ClassUsage, errors.New("a plain registry takes images only: push to a Nexus with --nexus, or select --only image"))
 
 // assetTasks returns a task for each RPM, file and chart.
@@ -43,7 +43,7 @@ func (r *run) asset(ctx context.Context, it target.Item) {
 		return
 	}
 	rec.State = state
-	if it.Kind == manifest.KindRPM && !r.o.DryRun {
+	if (it.Kind == manifest.KindRPM || it.Kind == manifest.KindChart) && !r.o.DryRun {
 		r.hold(it, rec) // not done before the served metadata lists it
 		return
 	}

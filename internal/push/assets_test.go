@@ -28,12 +28,22 @@ var profiles = []nexustest.Profile{nexustest.Orient340, nexustest.H2371, nexuste
 
 func newNexusBench(t *testing.T, o nexustest.Options) *nexusBench {
 	t.Helper()
-	a, err := archive.Open(bundletest.New(t).Build(t))
+	return newBenchOf(t, o, false)
+}
+
+func newBenchOf(t *testing.T, o nexustest.Options, withCharts bool) *nexusBench {
+	t.Helper()
+	f := bundletest.New(t)
+	if withCharts {
+		f.AddChart(t, "nginx", "1.2.3")
+		f.AddChart(t, "nginx", "1.2.4")
+	}
+	a, err := archive.Open(f.Build(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close() })
-	o.Repositories = []nexustest.Repository{{Name: "docker-hosted", Format: "docker"}, {Name: "yum-hosted", Format: "yum"}, {Name: "raw-hosted", Format: "raw"}}
+	o.Repositories = []nexustest.Repository{{Name: "docker-hosted", Format: "docker"}, {Name: "yum-hosted", Format: "yum"}, {Name: "raw-hosted", Format: "raw"}, {Name: "helm-hosted", Format: "helm"}}
 	double := nexustest.Start(t, o)
 	u, err := url.Parse(double.URL)
 	if err != nil {

@@ -12,13 +12,15 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airbundle/internal/helm"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/target"
+	"airbundle/manifest"
 )
 
-// A held record is an RPM that was put, and counts as done when the metadata that
-// clients read lists it.
+// A held record is an RPM or a chart that was put, and counts as done when the metadata
+// that clients read lists it.
 type held struct {
 	item target.Item
 	rec  report.Record
@@ -30,7 +32,7 @@ func (r *run) hold(it target.Item, rec report.Record) {
 	r.held = append(r.held, held{it, rec})
 }
 
-// awaitMetadata waits until the served metadata lists every held RPM with the right
+// awaitMetadata waits until the served metadata lists everything held with the right
 // checksum. Servers rebuild metadata some time after an upload and say that they are
 // done before they are; only what clients would read counts.
 func (r *run) awaitMetadata(ctx context.Context) {
@@ -55,7 +57,7 @@ func (r *run) awaitMetadata(ctx context.Context) {
 	}
 	for _, h := range r.held {
 		h.rec.State, h.rec.Class = report.Missing, report.ClassIncomplete
-		h.rec.Reason = fmt.Sprintf("uploaded, but the served yum metadata does not list it after %s; push again or rebuild the repository's metadata", time.Since(start).Round(time.Second))
+		h.rec.Reason = fmt.Sprintf("uploaded, but the served %s does not list it after %s; push again or rebuild the repository's metadata", metadataOf(h.item.Kind), time.Since(start).Round(time.Second))
 		if last != nil {
 			h.rec.Reason += ": " + last.Error()
 		}
@@ -64,7 +66,15 @@ func (r *run) awaitMetadata(ctx context.Context) {
 	r.held = nil
 }
 
-// lookUp reads the metadata once for each directory and releases the RPMs it lists.
+// metadataOf is what clients find an artifact by.
+func metadataOf(k manifest.Kind) string {
+	if k == manifest.KindChart {
+		return "index.yaml"
+	}
+	return "yum metadata"
+}
+
+// lookUp reads the metadata once for each directory and releases what it lists.
 func (r *run) lookUp(ctx context.Context) error {
 	served := map[target.Place]map[string]digest.Digest{}
 	var errs []error
@@ -73,7 +83,9 @@ func (r *run) lookUp(ctx context.Context) error {
 		listed, ok := served[dir]
 		if !ok {
 			var err error
-			listed, err = r.served(ctx, dir)
+			if listed, err = r.served(ctx, dir, h.item.Kind); err != nil {
+				listed = map[string]digest.Digest{}
+			}
 			served[dir] = listed
 			if err != nil {
 				errs = append(errs, err)
@@ -89,9 +101,28 @@ func (r *run) lookUp(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (r *run) served(ctx context.Context, dir target.Place) (map[string]digest.Digest, error) {
-	return repodata.Served(ctx, func(ctx context.Context, path string) (io.ReadCloser, error) {
+// served returns the checksums that the metadata of a directory lists, by path.
+func (r *run) served(ctx context.Context, dir target.Place, kind manifest.Kind) (map[string]digest.Digest, error) {
+	open := func(ctx context.Context, path string) (io.ReadCloser, error) {
 		rc, _, err := r.to.Assets.Open(ctx, dir.Repository, path)
 		return rc, err
-	}, dir.Path)
+	}
+	if kind != manifest.KindChart {
+		return repodata.Served(ctx, open, dir.Path)
+	}
+	index, err := helm.Served(ctx, open)
+	if err != nil {
+		return nil, err
+	}
+	listed := map[string]digest.Digest{}
+	for _, c := range r.bundle.Table.Charts {
+		d, ok, err := index.Lists(c.Name, c.Version)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			listed[c.File()] = d
+		}
+	}
+	return listed, nil
 }

@@ -95,7 +95,7 @@ type Options struct {
 	Jobs         int           // transfers at once; default 8
 	Overwrite    bool          // replace what the target holds under the same name
 	DryRun       bool          // ask, send nothing
-	MetadataWait time.Duration // for yum metadata to list what was sent; default 15 min and 1 s per RPM
+	MetadataWait time.Duration // for the served metadata to list what was sent; default 15 min and 1 s for each
 	MetadataPoll time.Duration // until the second look, longer before each further one; default 1 s
 	Progress     progress.Sink // default progress.Discard; what is present already counts as done
 	Planned      func(int64)   // told once of the bytes to settle, before the first is sent
@@ -123,7 +123,7 @@ type run struct {
 	total   atomic.Int64
 
 	mu   sync.Mutex
-	held []held // RPMs that are there but not seen in metadata yet
+	held []held // RPMs and charts that are there but not seen in metadata yet
 }
 
 // A task is one transfer; larger ones start first, and shared blobs of later

@@ -43,6 +43,7 @@ type startPage struct {
 	Image    string      // one name to pull; empty when there is none
 	Repos    []*repoFile // one for each kind of yum configuration
 	FilePath string      // one file, escaped; empty when there is none
+	Chart    string      // the name of one chart; empty when there is none
 }
 
 func (s *Server) serveStart(w http.ResponseWriter, r *http.Request) {
@@ -62,6 +63,9 @@ func (s *Server) serveStart(w http.ResponseWriter, r *http.Request) {
 	if len(t.Files) > 0 {
 		at := s.opts.Target.File(t.Files[0])
 		p.FilePath = escapePath(at.Repository + "/" + at.Path)
+	}
+	if len(t.Charts) > 0 {
+		p.Chart = t.Charts[0].Name
 	}
 	s.render(w, r, "start", p)
 }

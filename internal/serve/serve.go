@@ -8,7 +8,8 @@
 //	/repository/<raw>/<path>             files
 //	/repository/<raw>/keys/…             the public keys of the RPMs
 //	/repository/<raw>/repos/<set>.repo   a yum configuration that fits the request
-//	/repository/<helm>/<chart>.tgz       charts, without an index
+//	/repository/<helm>/<chart>.tgz       charts
+//	/repository/<helm>/index.yaml        an index of them, as helm repo add wants it
 //
 // Content that is served from its first byte is hashed as it goes, and its last bytes
 // are held back until the digest is right: a damaged blob ends as a broken connection,
@@ -18,7 +19,7 @@
 // there; the package checksums in it are those of the bundle's table.
 //
 // Nothing is written and nothing is unpacked. In memory are the names, one small
-// record an artifact and, once somebody asked, the repodata.
+// record an artifact and, once somebody asked, the repodata and the index of charts.
 package serve
 
 import (
@@ -111,6 +112,7 @@ func New(ctx context.Context, b *manifest.Bundle, store Store, opts Options) (*S
 // made here, where its name is still free.
 func (s *Server) layOut(items []target.Item) error {
 	s.files, s.sets = newTree(), map[string]*rpmSet{}
+	var charts []indexedChart
 	for _, it := range items {
 		if it.Kind == manifest.KindImage {
 			continue
@@ -120,13 +122,17 @@ func (s *Server) layOut(items []target.Item) error {
 			return report.WithClass(report.ClassContent, fmt.Errorf("%s %s: blob %s is not in the bundle", it.Kind, it.Name, it.Digest))
 		}
 		s.files.add(it.Place.Repository+"/"+it.Place.Path, file{desc: desc})
-		if it.Kind == manifest.KindRPM {
+		switch it.Kind {
+		case manifest.KindRPM:
 			s.addRPM(s.bundle.Table.RPMs[it.Index], it.Place, desc)
+		case manifest.KindChart:
+			charts = append(charts, indexedChart{s.bundle.Table.Charts[it.Index], desc})
 		}
 	}
 	if len(s.images.names) > 0 {
 		s.files.addDir(s.opts.Target.Docker)
 	}
+	s.addChartIndex(charts)
 	s.addKeys()
 	s.addRepoFiles()
 	return nil

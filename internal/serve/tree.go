@@ -12,10 +12,11 @@ import (
 )
 
 // A file is something that has a path below /repository/: a blob of the store or,
-// where make is set, text that may depend on the request.
+// where make is set, text that may depend on the request, or an index of charts.
 type file struct {
-	desc ocispec.Descriptor
-	make func(r *http.Request) (text string, ok bool) // false: the request's Host is of no use
+	desc  ocispec.Descriptor
+	index *chartIndex
+	make  func(r *http.Request) (text string, ok bool) // false: the request's Host is of no use
 }
 
 // A tree is all paths below /repository/. A path may be a file and a directory at
@@ -82,6 +83,10 @@ func (s *Server) serveTree(w http.ResponseWriter, r *http.Request, p string) {
 }
 
 func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, p string, f file) {
+	if f.index != nil {
+		s.serveChartIndex(w, r, f.index)
+		return
+	}
 	if f.make == nil {
 		s.serveBlob(w, r, f.desc, contentType(p))
 		return

@@ -32,7 +32,7 @@ func newPush(s cli.Streams) *cobra.Command {
 		Long: `push sends what the target does not have, straight from the archive: blobs, then
 manifests, then tags, each checked against its digest on the way. It asks the target
 what is there and keeps no state: the same command again moves only what is missing.
-RPMs count as done when the served yum metadata lists them.
+RPMs count as done when the served yum metadata lists them, charts when index.yaml does.
 
 Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 --password-file, or the docker config for the registry's host.`,
@@ -51,7 +51,7 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 	o.jobs.AddFlag(f, 8, "`number` of transfers at once")
 	f.BoolVar(&o.dryRun, "dry-run", false, "ask the target what is missing, send nothing")
 	f.BoolVar(&o.overwrite, "overwrite", false, "replace what the target holds under the same name")
-	f.DurationVar(&o.wait, "metadata-wait", 0, "wait this long for the served yum metadata (default 15m and 1s per RPM)")
+	f.DurationVar(&o.wait, "metadata-wait", 0, "wait this long for the served yum metadata and index.yaml (default 15m and 1s per RPM or chart)")
 	o.results.AddFlags(f, true)
 	o.trust.addFlags(f)
 	return cmd

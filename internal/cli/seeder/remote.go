@@ -36,7 +36,7 @@ type remote struct {
 }
 
 func (r *remote) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&r.nexus, "nexus", "", "Nexus base `URL`: images, RPMs, files")
+	f.StringVar(&r.nexus, "nexus", "", "Nexus base `URL`: images, RPMs, files, charts")
 	f.StringVar(&r.registry, "registry", "", "registry `HOST:PORT`: images only")
 	f.StringVar(&r.username, "username", "", "login name; the password comes from --password-stdin, --password-file or NEXUS_PASSWORD")
 	f.StringVar(&r.passwordFile, "password-file", "", "file that holds the password")
@@ -194,6 +194,8 @@ func (c *connection) fits(m target.Map, items []target.Item, write bool) (notes 
 			need[repository{m.Yum, "yum"}] = true
 		case manifest.KindFile:
 			need[repository{m.Raw, "raw"}] = true
+		case manifest.KindChart:
+			need[repository{m.Helm, "helm"}] = true
 		}
 	}
 	var errs []error

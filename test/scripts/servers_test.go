@@ -115,6 +115,7 @@ func startNexus(ts *testscript.TestScript, args []string) {
 			{Name: "docker-hosted", Format: "docker"},
 			{Name: "yum-hosted", Format: "yum", Depth: 2},
 			{Name: "raw-hosted", Format: "raw"},
+			{Name: "helm-hosted", Format: "helm"},
 		},
 	})
 	w.servers[args[0]] = nexusServer{s}

@@ -31,7 +31,7 @@ func (e *examiner) walk(v any, file string, keys []string, final bool) {
 		e.mapping(text, file, keys, final)
 	case []any:
 		for i, val := range v {
-			e.walk(val, file, append(keys, strconv.Itoa(i)), final)
+			e.walk(val, file, append(slices.Clip(keys), strconv.Itoa(i)), final)
 		}
 	case string:
 		_, behind, _ := strings.Cut(v, "=")
@@ -45,7 +45,7 @@ func (e *examiner) walk(v any, file string, keys []string, final bool) {
 
 func (e *examiner) mapping(m map[string]any, file string, keys []string, final bool) {
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		at := append(keys[:len(keys):len(keys)], key)
+		at := append(slices.Clip(keys), key)
 		s, isText := m[key].(string)
 		switch {
 		case isText && isImage(key) && final:

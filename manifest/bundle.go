@@ -185,15 +185,23 @@ type setMaker struct {
 }
 
 // sets makes the artifact manifests of the table's RPM repositories, files and charts.
+// Metadata stands behind the RPMs of its repository.
 func (t *Table) sets() ([]set, error) {
 	m := setMaker{size: make(map[digest.Digest]int64, len(t.Blobs))}
 	for _, b := range t.Blobs {
 		m.size[b.Digest] = b.Size
 	}
+	metadata := map[string][]Metadata{}
+	for _, s := range t.Metadata {
+		metadata[s.Repo] = append(metadata[s.Repo], s)
+	}
 	for rpms := range runs(t.RPMs, func(r RPM) string { return r.Repo }) {
 		var layers []ocispec.Descriptor
 		for _, r := range rpms {
 			layers = append(layers, m.layer(MediaTypeRPM, r.Path(), r.Digest))
+		}
+		for _, s := range metadata[rpms[0].Repo] {
+			layers = append(layers, m.layer(s.MediaType(), s.Path(), s.Digest))
 		}
 		if err := m.add("rpms/"+rpms[0].Repo, ArtifactTypeRPMs, layers); err != nil {
 			return nil, err

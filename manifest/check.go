@@ -14,7 +14,7 @@ import (
 // check says everything that is wrong with a decoded table. Nothing that passes holds a
 // character that a terminal would obey.
 func (t *Table) check() error {
-	c := checker{blobs: make(map[digest.Digest]bool, len(t.Blobs))}
+	c := checker{blobs: make(map[digest.Digest]int64, len(t.Blobs))}
 	c.header(t)
 	c.checkBlobs(t.Blobs)
 	c.checkOrder(t)
@@ -36,6 +36,7 @@ func (t *Table) check() error {
 	for _, h := range t.Charts {
 		c.chart(h)
 	}
+	c.metadata(t)
 	for _, a := range t.Absent {
 		what := label("absent", a.Name)
 		if c.text(what, a.Name, a.Why); a.Name == "" || a.Why == "" {
@@ -95,6 +96,32 @@ func (c *checker) chart(h Chart) {
 	c.carried(what, h.Digest)
 }
 
+// metadata checks slices of metadata: each belongs to a repository that has RPMs, for it
+// is with them that it is carried.
+func (c *checker) metadata(t *Table) {
+	if len(t.Metadata) == 0 {
+		return
+	}
+	repos := map[string]bool{}
+	for _, r := range t.RPMs {
+		repos[r.Repo] = true
+	}
+	for _, m := range t.Metadata {
+		what := label("metadata", m.Path())
+		c.path("metadata", m.Path())
+		if m.MediaType() == "" {
+			c.addf("%s: type %q is none of modules, comps, updateinfo", what, m.Type)
+		}
+		if !repos[m.Repo] {
+			c.addf("%s: there is no RPM of this repository", what)
+		}
+		if size := c.blobs[m.Digest]; size > MaxMetadata {
+			c.addf("%s: %d bytes, more than the %d allowed", what, size, MaxMetadata)
+		}
+		c.carried(what, m.Digest)
+	}
+}
+
 func (c *checker) key(k Key) {
 	c.keyID("key", k.ID)
 	if err := checkArmor(k.Armor); err != nil {
@@ -107,7 +134,7 @@ const maxProblems = 1000
 
 type checker struct {
 	errs  []error
-	blobs map[digest.Digest]bool
+	blobs map[digest.Digest]int64 // sizes
 }
 
 func (c *checker) addf(format string, args ...any) {
@@ -141,7 +168,7 @@ func (c *checker) groups(what string, groups []string) {
 }
 
 func (c *checker) carried(what string, d digest.Digest) {
-	if !c.blobs[d] {
+	if _, ok := c.blobs[d]; !ok {
 		c.addf("%s: its blob %q is not listed", what, d)
 	}
 }
@@ -162,10 +189,10 @@ func (c *checker) checkBlobs(blobs []Blob) {
 		if err := CheckText(b.MediaType); err != nil {
 			c.addf("%s: media type %q %w", what, b.MediaType, err)
 		}
-		if i > 0 && compareBlobs(blobs[i-1], b) >= 0 || c.blobs[b.Digest] {
+		if _, twice := c.blobs[b.Digest]; twice || i > 0 && compareBlobs(blobs[i-1], b) >= 0 {
 			c.addf("%s: out of order or listed twice", what)
 		}
-		c.blobs[b.Digest] = true
+		c.blobs[b.Digest] = b.Size
 	}
 }
 
@@ -175,6 +202,7 @@ func (c *checker) checkOrder(t *Table) {
 	ordered(c, "rpms", t.RPMs, compareRPMs)
 	ordered(c, "files", t.Files, compareFiles)
 	ordered(c, "charts", t.Charts, compareCharts)
+	ordered(c, "metadata", t.Metadata, compareMetadata)
 	ordered(c, "arches", t.Arches, strings.Compare)
 	ordered(c, "groups", t.Groups, strings.Compare)
 	ordered(c, "absent", t.Absent, compareAbsent)

@@ -172,6 +172,7 @@ func (t *Table) sort() {
 	t.RPMs = slices.SortedFunc(slices.Values(t.RPMs), compareRPMs)
 	t.Files = slices.SortedFunc(slices.Values(t.Files), compareFiles)
 	t.Charts = slices.SortedFunc(slices.Values(t.Charts), compareCharts)
+	t.Metadata = slices.SortedFunc(slices.Values(t.Metadata), compareMetadata)
 	t.Absent = slices.Compact(slices.SortedFunc(slices.Values(t.Absent), compareAbsent))
 	t.Keys = slices.SortedFunc(slices.Values(t.Keys), compareKeys)
 }
@@ -181,6 +182,10 @@ func compareFiles(a, b File) int   { return cmp.Compare(a.Path, b.Path) }
 func compareKeys(a, b Key) int     { return cmp.Compare(a.ID, b.ID) }
 func compareCharts(a, b Chart) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
+}
+
+func compareMetadata(a, b Metadata) int {
+	return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.Type, b.Type))
 }
 
 func compareAbsent(a, b Absent) int {

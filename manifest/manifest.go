@@ -28,6 +28,10 @@ const (
 	MediaTypeFile  = "application/octet-stream"
 	MediaTypeChart = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
+	MediaTypeModules    = "application/vnd.airbundle.modules.v1+yaml"
+	MediaTypeComps      = "application/vnd.airbundle.comps.v1+xml"
+	MediaTypeUpdateinfo = "application/vnd.airbundle.updateinfo.v1+xml"
+
 	ArtifactTypeBundle = "application/vnd.airbundle.bundle.v1"
 	ArtifactTypeRPMs   = "application/vnd.airbundle.rpms.v1"
 	ArtifactTypeFiles  = "application/vnd.airbundle.files.v1"
@@ -38,6 +42,7 @@ const (
 const (
 	MaxImageJSON = 4 << 20  // an image manifest, index or config
 	MaxRoot      = 64 << 20 // root, table and index.json, each
+	MaxMetadata  = 32 << 20 // a slice of repository metadata
 )
 
 // maxSetLayers is how many RPMs or files one artifact manifest lists at most.
@@ -45,7 +50,8 @@ const maxSetLayers = 2000
 
 // A Table is the bundle's table of contents. Lists are sorted bytewise: images by
 // name, RPMs by repo, name, EVR and arch, files by path, charts by name and
-// version, absences by name, arch and reason, keys by ID, blobs in archive order. It holds no URL and no local path.
+// version, metadata by repo and type, absences by name, arch and reason, keys by ID,
+// blobs in archive order. It holds no URL and no local path.
 type Table struct {
 	Name    string        `json:"name"`
 	Serial  int64         `json:"serial,omitempty"`  // rises with each release of the name
@@ -57,9 +63,11 @@ type Table struct {
 	RPMs    []RPM         `json:"rpms,omitempty"`
 	Files   []File        `json:"files,omitempty"`
 	Charts  []Chart       `json:"charts,omitempty"`
-	Absent  []Absent      `json:"absent,omitempty"`
-	Keys    []Key         `json:"keys,omitempty"`
-	Blobs   []Blob        `json:"blobs"`
+
+	Metadata []Metadata `json:"metadata,omitempty"`
+	Absent   []Absent   `json:"absent,omitempty"`
+	Keys     []Key      `json:"keys,omitempty"`
+	Blobs    []Blob     `json:"blobs"`
 }
 
 // An Image is one container image, of one or several platforms.
@@ -134,6 +142,43 @@ func (c Chart) File() string { return ChartFile(c.Name, c.Version) }
 // ChartFile returns the file name of a chart, <name>-<version>.tgz.
 func ChartFile(name, version string) string { return name + "-" + version + ".tgz" }
 
+// A Metadata is a slice of repository metadata that belongs to the RPMs of one repository
+// of the target: what its clients need to know beside the packages.
+type Metadata struct {
+	Repo   string        `json:"repo"` // as that of the RPMs
+	Type   string        `json:"type"` // modules, comps or updateinfo
+	Digest digest.Digest `json:"digest"`
+}
+
+// The types of metadata, as repomd.xml calls them but for comps, which is "group" there.
+const (
+	MetadataModules    = "modules"
+	MetadataComps      = "comps"
+	MetadataUpdateinfo = "updateinfo"
+)
+
+// Path returns the name under which a slice is carried beside its repository's RPMs:
+// <repo>/modules.yaml, <repo>/comps.xml or <repo>/updateinfo.xml. No RPM has such a name.
+func (m Metadata) Path() string {
+	if m.Type == MetadataModules {
+		return m.Repo + "/" + m.Type + ".yaml"
+	}
+	return m.Repo + "/" + m.Type + ".xml"
+}
+
+// MediaType returns the media type of a slice, empty for a type that is none.
+func (m Metadata) MediaType() string {
+	switch m.Type {
+	case MetadataModules:
+		return MediaTypeModules
+	case MetadataComps:
+		return MediaTypeComps
+	case MetadataUpdateinfo:
+		return MediaTypeUpdateinfo
+	}
+	return ""
+}
+
 // An Absent says that an artifact does not exist for an arch, and why.
 type Absent struct {
 	Name string `json:"name"`
@@ -168,20 +213,22 @@ const (
 	KindRPM   Kind = "rpm"
 	KindFile  Kind = "file"
 	KindChart Kind = "chart"
+
+	KindMetadata Kind = "metadata"
 )
 
 // An Artifact is what all kinds have in common: one line of a report. The rest of it
 // is in the table, where Index points.
 type Artifact struct {
 	Kind   Kind
-	Name   string // reference, path of the RPM or file, or name-version of the chart
-	Arch   string // x86_64, aarch64; empty for images, which have platforms, charts, and files for every arch
+	Name   string // reference, path of the RPM, file or metadata, or name-version of the chart
+	Arch   string // x86_64, aarch64; empty for images, which have platforms, charts, metadata, and files for every arch
 	Digest digest.Digest
 	Groups []string
 	Index  int // in the table's list of its kind
 }
 
-// Artifacts lists all artifacts in the table's order: images, RPMs, files, charts.
+// Artifacts lists all artifacts in the table's order: images, RPMs, files, charts, metadata.
 func (t *Table) Artifacts() []Artifact {
 	var all []Artifact
 	for i, m := range t.Images {
@@ -195,6 +242,9 @@ func (t *Table) Artifacts() []Artifact {
 	}
 	for i, c := range t.Charts {
 		all = append(all, Artifact{KindChart, c.Name + "-" + c.Version, "", c.Digest, c.Groups, i})
+	}
+	for i, m := range t.Metadata {
+		all = append(all, Artifact{KindMetadata, m.Path(), "", m.Digest, nil, i})
 	}
 	return all
 }

@@ -39,6 +39,18 @@ func sample() Table {
 	}
 }
 
+// withMetadata is the sample with slices of metadata, in wrong order too. Two repositories
+// share one.
+func withMetadata() Table {
+	t := sample()
+	t.Metadata = []Metadata{
+		{"os/x86_64", MetadataUpdateinfo, sum("upd")}, {"os/x86_64", MetadataComps, sum("comps")},
+		{"os/x86_64", MetadataModules, sum("mod")}, {"os/aarch64", MetadataModules, sum("mod")},
+	}
+	t.Blobs = append(t.Blobs, Blob{MediaTypeModules, sum("mod"), 3}, Blob{MediaTypeComps, sum("comps"), 5}, Blob{MediaTypeUpdateinfo, sum("upd"), 3})
+	return t
+}
+
 func mustNew(t testing.TB, table Table) *Bundle {
 	t.Helper()
 	b, err := New(table)

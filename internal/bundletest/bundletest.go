@@ -146,6 +146,13 @@ func (f *Fixture) AddChart(t testing.TB, name, version string) {
 	f.Lock.Charts = append(f.Lock.Charts, c)
 }
 
+// Metadata adds a slice of repository metadata to the lock.
+func (f *Fixture) Metadata(repo, kind, text string) {
+	url := "file:demo.lock.d/" + repo + "." + kind
+	f.URLs[url] = []byte(text)
+	f.Lock.Metadata = append(f.Lock.Metadata, lockfile.Metadata{Repo: repo, Type: kind, URLs: []string{url}, Size: int64(len(text)), Digest: digest.FromString(text)})
+}
+
 // Manifest implements plan.Images.
 func (f *Fixture) Manifest(_ context.Context, source string, d digest.Digest) ([]byte, string, error) {
 	raw, ok := f.open(string(d))

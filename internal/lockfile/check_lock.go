@@ -190,6 +190,7 @@ func (k *lockChecker) rpm(r *RPM) {
 		name = r.NEVRA()
 	}
 	if !k.enter(r, r.Line, "rpm", name) {
+		k.bad[&k.l.RPMs] = true // no repository can be told to have no RPM
 		return
 	}
 	ok := k.want(&r.Name, "name", checkRPMName)
@@ -264,14 +265,18 @@ func (k *lockChecker) chart(h *Chart) {
 	k.notes(&h.Groups, &h.Note)
 }
 
+// metadata checks slices of metadata: each belongs to a repository that has RPMs.
 func (k *lockChecker) metadata() {
-	taken := claims{}
+	taken, carried := claims{}, repos(k.l.RPMs)
 	for i := range k.l.Metadata {
 		m := &k.l.Metadata[i]
 		if !k.enter(m, m.Line, "metadata", m.Repo) {
 			continue
 		}
 		ok := k.want(&m.Repo, "repo", checkPath)
+		if ok && !carried[m.Repo] && !k.bad[&k.l.RPMs] {
+			k.errorf(&m.Repo, "repo %s has no RPM in this lock", show(m.Repo))
+		}
 		if k.want(&m.Type, "type", checkMetadataType) && ok {
 			k.claim(taken, &m.Type, "type", m.Type+" of "+m.Repo, m.Digest)
 		}

@@ -68,8 +68,8 @@ func (l *Lock) Select(arches, groups []string) (*Lock, error) {
 
 	images := carried(out.Images)
 	out.Derived = only(l.Derived, func(d Derived) bool { return images[d.From+" "+manifest.PlatformFor(d.Arch)] })
-	repos, allRepos := repos(out.RPMs), repos(l.RPMs)
-	out.Metadata = only(l.Metadata, func(m Metadata) bool { return repos[m.Repo] || !allRepos[m.Repo] })
+	repos := repos(out.RPMs)
+	out.Metadata = only(l.Metadata, func(m Metadata) bool { return repos[m.Repo] })
 	dropped := map[string]bool{} // images of other groups
 	for _, i := range l.Images {
 		dropped[sourceKey(i.Source)] = !s.member(i.Groups)

@@ -46,6 +46,10 @@ type Sources struct {
 	Images Images
 	Files  Files
 	Charts Files // opens the URLs of charts, which may lie in registries
+
+	// Metadata judges a slice of repository metadata of a type (modules, comps,
+	// updateinfo) while it streams; nil: only its digest is checked.
+	Metadata func(kind string, r io.Reader) error
 }
 
 // An Origin is one place a blob can be fetched from.
@@ -132,6 +136,7 @@ func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Pl
 	m.rpms(lock)
 	m.files(lock.Files)
 	m.charts(lock.Charts)
+	m.metadata(lock)
 	if err := errors.Join(m.errs...); err != nil {
 		return nil, err
 	}
@@ -142,9 +147,6 @@ func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Pl
 // silence would make a bundle that lacks what was locked.
 func refused(lock *lockfile.Lock) error {
 	var errs []error
-	for _, m := range lock.Metadata {
-		errs = append(errs, &ArtifactError{"metadata", m.Repo + " " + m.Type, errors.New("this version does not carry repository metadata: take it out of the lock")})
-	}
 	for _, d := range lock.Derived {
 		errs = append(errs, &ArtifactError{"derived file", d.Path, errors.New("this version does not make derived files: take it out of the lock")})
 	}
@@ -267,6 +269,29 @@ func (m *maker) charts(charts []lockfile.Chart) {
 		desc := ocispec.Descriptor{MediaType: manifest.MediaTypeChart, Digest: c.Digest, Size: c.Size}
 		b := m.add("chart "+c.Name+"-"+c.Version, desc, urls(m.src.Charts, c.URLs, desc)...)
 		b.Checks = append(b.Checks, func(r io.Reader) error { return helm.Check(r, c.Name, c.Version) })
+	}
+}
+
+// metadata adds the slices of repository metadata. They are small, and who serves them
+// holds them in memory.
+func (m *maker) metadata(lock *lockfile.Lock) {
+	for _, s := range lock.Metadata {
+		entry := manifest.Metadata{Repo: s.Repo, Type: s.Type, Digest: s.Digest}
+		if s.Size > manifest.MaxMetadata {
+			m.fail("metadata", entry.Path(), fmt.Errorf("%d bytes, more than the %d that can be carried", s.Size, manifest.MaxMetadata))
+			continue
+		}
+		m.table.Metadata = append(m.table.Metadata, entry)
+		desc := ocispec.Descriptor{MediaType: entry.MediaType(), Digest: s.Digest, Size: s.Size}
+		b := m.add("metadata "+entry.Path(), desc, urls(m.src.Files, s.URLs, desc)...)
+		if judge := m.src.Metadata; judge != nil {
+			b.Checks = append(b.Checks, func(r io.Reader) error {
+				if err := judge(s.Type, r); err != nil {
+					return report.WithClass(report.ClassContent, fmt.Errorf("not a slice of %s: %w", s.Type, err))
+				}
+				return nil
+			})
+		}
 	}
 }
 

@@ -158,8 +158,11 @@ func TestPlanRefuses(t *testing.T) {
 		"config lies": {func(f *bundletest.Fixture) {
 			f.Lock.Images[2].Platforms = map[string]digest.Digest{"linux/arm64": f.Lock.Images[2].Digest}
 		}, report.ClassContent, "the image's config"},
-		"metadata": {func(f *bundletest.Fixture) { f.Lock.Metadata = []lockfile.Metadata{{Repo: "os/x86_64", Type: "comps"}} }, report.ClassUsage, "metadata"},
-		"base":     {func(f *bundletest.Fixture) { f.Lock.Base = f.Lock.Images[0].Digest }, report.ClassUsage, "deltas"},
+		"metadata too large": {func(f *bundletest.Fixture) {
+			f.Metadata("os/x86_64", "comps", "<comps/>")
+			f.Lock.Metadata[0].Size = manifest.MaxMetadata + 1
+		}, report.ClassContent, "metadata os/x86_64/comps.xml: 33554433 bytes, more than"},
+		"base": {func(f *bundletest.Fixture) { f.Lock.Base = f.Lock.Images[0].Digest }, report.ClassUsage, "deltas"},
 	} {
 		f := bundletest.New(t)
 		c.spoil(f)

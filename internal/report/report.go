@@ -123,7 +123,7 @@ func (r *Report) Records() []Record {
 	return out
 }
 
-var kindOrder = []string{"archive", string(manifest.KindImage), string(manifest.KindRPM), string(manifest.KindFile), string(manifest.KindChart)}
+var kindOrder = []string{"archive", string(manifest.KindImage), string(manifest.KindRPM), string(manifest.KindFile), string(manifest.KindChart), string(manifest.KindMetadata)}
 
 func compareRecords(a, b Record) int {
 	if n := slices.Index(kindOrder, a.Kind) - slices.Index(kindOrder, b.Kind); n != 0 {

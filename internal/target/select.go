@@ -23,7 +23,8 @@ type Item struct {
 	Place     Place               // of an RPM, a file or a chart
 }
 
-// Items returns the selected artifacts with their places, in the table's order. An
+// Items returns the selected artifacts with their places, in the table's order. Metadata has
+// no place of its own and is not among them: whoever serves its RPMs may serve it. An
 // arch that the bundle does not have, or a word of Only that names nothing, is an error.
 func (m Map) Items(t *manifest.Table, s Selection) ([]Item, error) {
 	for _, a := range s.Arches {
@@ -34,6 +35,9 @@ func (m Map) Items(t *manifest.Table, s Selection) ([]Item, error) {
 	used := make([]bool, len(s.Only))
 	var items []Item
 	for _, a := range t.Artifacts() {
+		if a.Kind == manifest.KindMetadata {
+			continue
+		}
 		named := len(s.Only) == 0
 		for i, word := range s.Only {
 			if names(word, a) {

@@ -118,6 +118,14 @@ func (s *sample) assets(files int) {
 		r.Digest = s.add(manifest.MediaTypeRPM, bytes.Repeat([]byte{byte(i)}, 500+i*12)).Digest
 		s.table.RPMs = append(s.table.RPMs, r)
 	}
+	for _, m := range []struct{ repo, kind, text string }{
+		{"os/7/x86_64", manifest.MetadataUpdateinfo, "<updates/>"}, {"os/7/x86_64", manifest.MetadataModules, "# none for x86_64\n"},
+		{"os/7/x86_64", manifest.MetadataComps, "<comps/>"}, {"os/7/aarch64", manifest.MetadataModules, "# none for aarch64\n"},
+	} {
+		entry := manifest.Metadata{Repo: m.repo, Type: m.kind}
+		entry.Digest = s.add(entry.MediaType(), []byte(m.text)).Digest
+		s.table.Metadata = append(s.table.Metadata, entry)
+	}
 	// The same content under three media types: the bytewise first counts.
 	empty := s.add(manifest.MediaTypeFile, nil)
 	s.add("application/zzz+json", nil)

@@ -8,7 +8,7 @@ OCI, DOCKER, OURS = "application/vnd.oci.", "application/vnd.docker.distribution
 MANIFEST, INDEX, TABLE = OCI + "image.manifest.v1+json", OCI + "image.index.v1+json", OURS + "table.v1+json"
 MANIFESTS, INDEXES = (MANIFEST, DOCKER + "v2+json"), (INDEX, DOCKER + "list.v2+json")
 REF, TITLE = "org.opencontainers.image.ref.name", "org.opencontainers.image.title"
-SMALL, LARGE = 4 << 20, 64 << 20  # bounds of image JSON; of root, table and index.json
+SMALL, SLICE, LARGE = 4 << 20, 32 << 20, 64 << 20  # bounds of image JSON; of metadata; of root, table and index.json
 WORD = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 PUBLISH = rf"(?=[^:]{{1,255}}:){WORD}(/{WORD})*:[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}"
 LINE, PART, LINES = (rf"[^{c}\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff]*" for c in (
@@ -24,6 +24,7 @@ SHAPE = {  # the table: members in order; optional ones have a question mark
                "signer?": KEY, "unsigned?": LINE, "groups?": [TEXT]}],
     "files?": [{"path": TEXT, "digest": DIGEST, "arch?": ARCH, "groups?": [TEXT]}],
     "charts?": [{"name": PART, "version": PART, "digest": DIGEST, "groups?": [TEXT]}],
+    "metadata?": [{"repo": TEXT, "type": "modules|comps|updateinfo", "digest": DIGEST}],
     "absent?": [{"name": TEXT, "arch": ARCH, "why": TEXT}], "keys?": [{"id": KEY, "armor": LINES}],
     "blobs": [{"mediaType": LINE, "digest": DIGEST, "size": NUMBER}]}
 KINDS = (  # artifacts that artifact manifests list: sort fields, path, reference, artifact type, media type of layers
@@ -109,6 +110,12 @@ def check_table(t, blobs):
         names += paths + [g for a in [t] + t.get(kind, []) + t.get("images", []) for g in a.get("groups", [])]
     need(all(n and n.isprintable() for n in names), "a name is empty or not printable")
 
+    rising("metadata", t.get("metadata", []), "repo", "type")
+    for s in t.get("metadata", []):
+        need(s["repo"] in {r["repo"] for r in t.get("rpms", [])} and blobs[s["digest"]]["size"] <= SLICE, "metadata of", s["repo"])
+
+def slice_name(s):
+    return s["type"] + (".yaml" if s["type"] == "modules" else ".xml")
 def artifact(kind, config, layers):
     return encode({"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": OURS + kind, "config": config, "layers": layers})
 def sets(t, blobs):
@@ -118,6 +125,10 @@ def sets(t, blobs):
         for a in t.get(kind, []):
             layer = {"mediaType": media_type, "digest": a["digest"], "size": blobs[a["digest"]]["size"], "annotations": {TITLE: path(a)}}
             lists.setdefault(ref(a), []).append(layer)
+        for s in t.get("metadata", []) if kind == "rpms" else []:
+            lists["rpms/" + s["repo"]].append({
+                "mediaType": OURS + s["type"] + ".v1+" + slice_name(s).split(".")[1], "digest": s["digest"],
+                "size": blobs[s["digest"]]["size"], "annotations": {TITLE: s["repo"] + "/" + slice_name(s)}})
         for name, layers in lists.items():
             for n in range(0, len(layers), 2000):
                 yield name + (f"+{n // 2000 + 1}" if n else ""), artifact_type, artifact(artifact_type, EMPTY, layers[n:n + 2000])
@@ -188,7 +199,7 @@ def verify(path, expected=None):
     need(names == want and [e[1] for e in tar.entries[2:]] == [b["size"] for b in order], "other entries than the table has, or in another order")
     for m in t.get("images", []):
         used |= check_image(m, blobs, lambda d: tar.read("blobs/sha256/" + d[7:], SMALL))
-    used |= {a["digest"] for kind, *_ in KINDS for a in t.get(kind, [])}
+    used |= {a["digest"] for kind in ["metadata"] + [k for k, *_ in KINDS] for a in t.get(kind, [])}
     need(used == set(blobs), "belongs to nothing, or is not carried:", *sorted(used ^ set(blobs)))
     return digest
 

@@ -68,6 +68,40 @@ func newKey(name string, algorithm packet.PublicKeyAlgorithm) (*Signer, error) {
 	return &Signer{ID: fmt.Sprintf("%016x", e.PrimaryKey.KeyId), Armor: public.String(), Entity: e}, nil
 }
 
+// Private returns the armored private key, locked with a passphrase unless that is empty.
+func (k *Signer) Private(tb testing.TB, passphrase string) []byte {
+	tb.Helper()
+	var out bytes.Buffer
+	w, err := armor.Encode(&out, openpgp.PrivateKeyType, nil)
+	if err == nil {
+		err = k.Entity.SerializePrivate(w, signConfig())
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil || passphrase == "" {
+		return out.Bytes()
+	}
+	copied, err := openpgp.ReadArmoredKeyRing(&out)
+	if err == nil {
+		err = copied[0].EncryptPrivateKeys([]byte(passphrase), signConfig())
+	}
+	if err != nil {
+		tb.Fatalf("lock private key: %v", err)
+	}
+	var locked bytes.Buffer
+	if w, err = armor.Encode(&locked, openpgp.PrivateKeyType, nil); err == nil {
+		err = copied[0].SerializePrivateWithoutSigning(w, nil)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		tb.Fatalf("write private key: %v", err)
+	}
+	return locked.Bytes()
+}
+
 // Sign returns a binary detached signature over data, made with SHA-256.
 func (k *Signer) Sign(data []byte) ([]byte, error) {
 	var sig bytes.Buffer

@@ -70,7 +70,7 @@ func (set *rpmSet) repodata(ctx context.Context, store Store) (map[string][]byte
 			Package: pkg, Location: p.file, Digest: p.desc.Digest, Size: p.desc.Size, Time: pkg.BuildTime,
 		})
 	}
-	data, err := repodata.Write(entries)
+	data, err := repodata.Write(entries, repodata.Slices{})
 	if err != nil {
 		return nil, fmt.Errorf("write repodata of %s: %w", set.place.Path, err)
 	}

@@ -16,7 +16,9 @@ type client struct {
 	dnf, config, root, arch string
 }
 
-func newClient(t *testing.T, arch, repo string) client {
+// newClient makes a client of one repository; settings are lines about it, the last of a
+// kind counts.
+func newClient(t *testing.T, arch, repo string, settings ...string) client {
 	t.Helper()
 	c := client{dnf: rpmtest.Tool(t, "dnf"), root: t.TempDir(), arch: arch}
 	if os.Getuid() != 0 && os.Getenv("CI") == "" {
@@ -34,12 +36,14 @@ persistdir=%[1]s/persist
 plugins=0
 install_weak_deps=0
 best=1
+module_platform_id=platform:el9
 [carried]
 name=carried
 baseurl=file://%[2]s
 gpgcheck=1
 gpgkey=file://%[3]s
-`, dir, repo, key))
+%[4]s
+`, dir, repo, key, strings.Join(settings, "\n")))
 	return c
 }
 

@@ -75,7 +75,12 @@ func writeSet(t testing.TB, dir string, set *repodata.Set) {
 
 func mustWrite(t testing.TB, entries []repodata.Entry) *repodata.Set {
 	t.Helper()
-	set, err := repodata.Write(entries)
+	return mustWriteAll(t, entries, repodata.Slices{})
+}
+
+func mustWriteAll(t testing.TB, entries []repodata.Entry, slices repodata.Slices) *repodata.Set {
+	t.Helper()
+	set, err := repodata.Write(entries, slices)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestServed(t *testing.T) {
 		{"os", "x86_64/hello.rpm", "os/x86_64", "os/x86_64/hello.rpm"},
 		{"", "hello.rpm", "", "hello.rpm"},
 	} {
-		set, err := Write([]Entry{{Package: p, Location: c.location, Digest: digest.FromBytes(raw), Size: int64(len(raw))}})
+		set, err := Write([]Entry{{Package: p, Location: c.location, Digest: digest.FromBytes(raw), Size: int64(len(raw))}}, Slices{})
 		if err != nil {
 			t.Fatal(err)
 		}

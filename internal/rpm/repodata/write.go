@@ -3,7 +3,10 @@
 // packages, in the one form that every client takes (gzip and SHA-256, so yum of
 // CentOS 7 too), and it is a pure function of the packages: no clock, no order.
 //
-// It does not open packages, does not sign, and does not resolve dependencies.
+// Slices of what other repositories say of modules, groups and updates are made and
+// passed on here, too, and a Signer signs repomd.xml.
+//
+// It does not open packages and does not resolve dependencies.
 package repodata
 
 import (
@@ -44,11 +47,19 @@ type Set struct {
 	Files  map[string][]byte // "repodata/<sha256>-primary.xml.gz"
 }
 
-// Write makes the metadata of a repository of these packages. The same entries give the same
-// bytes in any order. Revision and timestamps are the latest file or build time among the
+// Slices are what a repository says beside its packages, as documents of their own: YAML
+// for the modules, XML for the others. They are passed on as they are; nil: none.
+type Slices struct {
+	Modules    []byte // modules.yaml
+	Comps      []byte // comps.xml
+	Updateinfo []byte // updateinfo.xml
+}
+
+// Write makes the metadata of a repository of these packages, and of the slices that belong
+// to them. The same entries and slices give the same bytes in any order. Revision and timestamps are the latest file or build time among the
 // entries. A package with a name, dependency or path that XML cannot hold is an error;
 // in descriptions and changelogs such characters are left out.
-func Write(entries []Entry) (*Set, error) {
+func Write(entries []Entry, with Slices) (*Set, error) {
 	entries, err := sorted(entries)
 	if err != nil {
 		return nil, err
@@ -60,21 +71,55 @@ func Write(entries []Entry) (*Set, error) {
 	set := &Set{Files: map[string][]byte{}}
 	var data []dataFile
 	for _, list := range lists {
-		file, content, err := compress(list.kind, latest, func(w *xmlWriter) {
+		file, err := compress(list.kind, list.kind+".xml", latest, func(out io.Writer) error {
+			w := newXMLWriter(out)
 			w.printf("%s<%s%s packages=\"%d\">\n", xmlHeader, list.root, list.namespaces, len(entries))
 			for _, e := range entries {
 				list.write(w, e)
 			}
 			w.printf("</%s>\n", list.root)
+			return w.flush()
 		})
 		if err != nil {
 			return nil, err
 		}
-		set.Files[file.location] = content
 		data = append(data, file)
+	}
+	more, err := with.files(latest)
+	if err != nil {
+		return nil, err
+	}
+	data = append(data, more...)
+	for _, file := range data {
+		set.Files[file.location] = file.content
 	}
 	set.Repomd, err = repomd(latest, data)
 	return set, err
+}
+
+// files makes the files of the slices. Groups come twice, for yum of CentOS 7 reads them
+// only uncompressed.
+func (s Slices) files(timestamp int64) (data []dataFile, err error) {
+	if s.Comps != nil {
+		data = append(data, plainFile("group", "comps.xml", timestamp, s.Comps))
+	}
+	for _, one := range []struct {
+		kind, name string
+		content    []byte
+	}{{"group_gz", "comps.xml", s.Comps}, {"modules", "modules.yaml", s.Modules}, {"updateinfo", "updateinfo.xml", s.Updateinfo}} {
+		if one.content == nil {
+			continue
+		}
+		file, err := compress(one.kind, one.name, timestamp, func(w io.Writer) error {
+			_, err := w.Write(one.content)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, file)
+	}
+	return data, nil
 }
 
 // lists are the three parts of the metadata, in the order of repomd.xml.
@@ -118,39 +163,40 @@ func (e Entry) check() error {
 	return checkNames(e)
 }
 
-// A dataFile is what repomd.xml says of one list.
+// A dataFile is one file of the metadata and what repomd.xml says of it.
 type dataFile struct {
 	kind, location    string
-	checksum, openSum string
+	checksum, openSum string // openSum is empty for a file that is not compressed
 	size, openSize    int64
 	timestamp         int64
+	content           []byte
+}
+
+func plainFile(kind, name string, timestamp int64, content []byte) dataFile {
+	sum := sha256.Sum256(content)
+	f := dataFile{kind: kind, timestamp: timestamp, checksum: hex.EncodeToString(sum[:]), size: int64(len(content)), content: content}
+	f.location = "repodata/" + f.checksum + "-" + name
+	return f
 }
 
 // gzipLevel is a number and not the library's default, which may change.
 const gzipLevel = 6
 
-// compress writes one list, and hashes it before and after compression.
-func compress(kind string, timestamp int64, write func(*xmlWriter)) (dataFile, []byte, error) {
+// compress makes a file of what write writes, and hashes it before and after compression.
+func compress(kind, name string, timestamp int64, write func(io.Writer) error) (dataFile, error) {
 	var packed bytes.Buffer
 	gz, err := gzip.NewWriterLevel(&packed, gzipLevel)
 	if err != nil {
-		return dataFile{}, nil, fmt.Errorf("compress %s.xml: %w", kind, err)
+		return dataFile{}, fmt.Errorf("compress %s: %w", name, err)
 	}
 	gz.ModTime = time.Unix(0, 0) // "no time" in the format; the zero value comes out as one
 	open := &counter{to: gz, hash: sha256.New()}
-	w := newXMLWriter(open)
-	write(w)
-	if err := cmp.Or(w.flush(), gz.Close()); err != nil {
-		return dataFile{}, nil, fmt.Errorf("compress %s.xml: %w", kind, err)
+	if err := cmp.Or(write(open), gz.Close()); err != nil {
+		return dataFile{}, fmt.Errorf("compress %s: %w", name, err)
 	}
-	sum := sha256.Sum256(packed.Bytes())
-	f := dataFile{
-		kind: kind, timestamp: timestamp,
-		checksum: hex.EncodeToString(sum[:]), size: int64(packed.Len()),
-		openSum: hex.EncodeToString(open.hash.Sum(nil)), openSize: open.n,
-	}
-	f.location = "repodata/" + f.checksum + "-" + kind + ".xml.gz"
-	return f, packed.Bytes(), nil
+	f := plainFile(kind, name+".gz", timestamp, packed.Bytes())
+	f.openSum, f.openSize = hex.EncodeToString(open.hash.Sum(nil)), open.n
+	return f, nil
 }
 
 // A counter hashes and counts what it passes on.
@@ -174,10 +220,16 @@ func repomd(revision int64, data []dataFile) ([]byte, error) {
 	for _, d := range data {
 		w.printf("  <data type=%q>\n", d.kind)
 		w.printf("    <checksum type=\"sha256\">%s</checksum>\n", d.checksum)
-		w.printf("    <open-checksum type=\"sha256\">%s</open-checksum>\n", d.openSum)
+		if d.openSum != "" {
+			w.printf("    <open-checksum type=\"sha256\">%s</open-checksum>\n", d.openSum)
+		}
 		w.printf("    <location href=%q/>\n", d.location)
 		w.printf("    <timestamp>%d</timestamp>\n", d.timestamp)
-		w.printf("    <size>%d</size>\n    <open-size>%d</open-size>\n  </data>\n", d.size, d.openSize)
+		w.printf("    <size>%d</size>\n", d.size)
+		if d.openSum != "" {
+			w.printf("    <open-size>%d</open-size>\n", d.openSize)
+		}
+		w.put("  </data>\n")
 	}
 	w.put("</repomd>\n")
 	err := w.flush()

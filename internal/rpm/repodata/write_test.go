@@ -205,7 +205,7 @@ func TestWriteRefuses(t *testing.T) {
 		{"control character in a path", withPackage(rpmtest.Spec{Name: "b", Files: []rpmtest.File{{Path: "/a\x02"}}}), "file name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			set, err := repodata.Write(tt.entries)
+			set, err := repodata.Write(tt.entries, repodata.Slices{})
 			if set != nil || err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), strconv.Quote(tt.entries[0].Location)) {
 				t.Errorf("Write() = %v, %v; want an error that says %q and where", set, err, tt.want)
 			}

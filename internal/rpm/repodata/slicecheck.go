@@ -1,0 +1,33 @@
+package repodata
+
+import (
+	"fmt"
+	"io"
+
+	"airbundle/internal/rpm/catalog"
+	"airbundle/manifest"
+)
+
+// CheckSlice reads a slice of metadata of a type, as a bundle carries it: not compressed,
+// the modules as documents of YAML that ParseModules takes, groups and updates as
+// well-formed XML. The error is a *MalformedError, or that of r.
+func CheckSlice(kind string, r io.Reader) error {
+	s := &source{r: r}
+	in := &capped{r: s, left: manifest.MaxMetadata, limit: manifest.MaxMetadata}
+	nothing := func(*node, []byte) {}
+	var err error
+	switch kind {
+	case manifest.MetadataModules:
+		var text []byte
+		if text, err = io.ReadAll(in); err == nil {
+			err = addModules(&catalog.Modules{}, text)
+		}
+	case manifest.MetadataComps:
+		err = eachChild(in, "comps", "group", nothing)
+	case manifest.MetadataUpdateinfo:
+		err = eachChild(in, "updates", "update", nothing)
+	default:
+		err = fmt.Errorf("%q is no type of metadata", kind)
+	}
+	return s.outcome(kind, err)
+}

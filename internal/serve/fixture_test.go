@@ -190,6 +190,14 @@ func (f *fixture) rpm(repo, basearch string, spec rpmtest.Spec) manifest.RPM {
 	return r
 }
 
+// metadata adds a slice of metadata to a repository.
+func (f *fixture) metadata(repo, kind, text string) manifest.Metadata {
+	m := manifest.Metadata{Repo: repo, Type: kind}
+	m.Digest = f.blob(m.MediaType(), []byte(text)).Digest
+	f.table.Metadata = append(f.table.Metadata, m)
+	return m
+}
+
 func (f *fixture) key(k *rpmtest.Signer) {
 	f.table.Keys = append(f.table.Keys, manifest.Key{ID: k.ID, Armor: k.Armor})
 }

@@ -4,9 +4,10 @@
 //	/                                    a start page with commands to copy
 //	/v2/…                                OCI distribution API, pull side
 //	/repository/<docker>/v2/…            the same
-//	/repository/<yum>/<set>/…            RPMs, and repodata made from their headers
+//	/repository/<yum>/<set>/…            RPMs, and repodata made from their headers and
+//	                                     the carried slices of modules, comps, updateinfo
 //	/repository/<raw>/<path>             files
-//	/repository/<raw>/keys/…             the public keys of the RPMs
+//	/repository/<raw>/keys/…             the public keys of the RPMs, and of the repodata
 //	/repository/<raw>/repos/<set>.repo   a yum configuration that fits the request
 //	/repository/<helm>/<chart>.tgz       charts
 //	/repository/<helm>/index.yaml        an index of them, as helm repo add wants it
@@ -37,6 +38,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/report"
+	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/target"
 	"airbundle/manifest"
 )
@@ -58,6 +60,10 @@ type Options struct {
 	Log       *slog.Logger  // faults of the archive; nil: silent
 	Grace     time.Duration // for open responses when Run ends; default 10 s
 	Stall     time.Duration // a client that takes no byte for so long is cut off; default 60 s
+
+	// Sign signs the repomd.xml of every repository, and its public key is offered with
+	// those of the RPMs; nil: they are not signed.
+	Sign *repodata.Signer
 }
 
 // A Server is an http.Handler over one bundle.
@@ -70,7 +76,9 @@ type Server struct {
 	files  tree
 	sets   map[string]*rpmSet // by path of the repodata directory
 	repos  []*repoFile
-	access *accessLog
+
+	signKey string // armored public key of opts.Sign; empty when nothing is signed
+	access  *accessLog
 }
 
 // New reads the manifests of all images and lays out the names. Contents that claim
@@ -133,6 +141,13 @@ func (s *Server) layOut(items []target.Item) error {
 		s.files.addDir(s.opts.Target.Docker)
 	}
 	s.addChartIndex(charts)
+	s.addMetadata()
+	if s.opts.Sign != nil {
+		var err error
+		if s.signKey, err = s.opts.Sign.PublicKey(); err != nil {
+			return err
+		}
+	}
 	s.addKeys()
 	s.addRepoFiles()
 	return nil

@@ -17,6 +17,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"airbundle/internal/digestio"
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/target"
@@ -27,6 +28,7 @@ import (
 type rpmSet struct {
 	place    target.Place // of the directory
 	packages []setPackage
+	metadata []manifest.Metadata // slices that belong to the packages
 
 	mu   sync.Mutex
 	made map[string][]byte // files of repodata/, by name; nil until somebody asked
@@ -51,18 +53,28 @@ func (s *Server) addRPM(r manifest.RPM, at target.Place, desc ocispec.Descriptor
 	set.packages = append(set.packages, setPackage{r, desc, base})
 }
 
-// repodata returns the set's metadata, making it at the first call that succeeds.
+// addMetadata gives slices of metadata to the sets of their packages.
+func (s *Server) addMetadata() {
+	for _, m := range s.bundle.Table.Metadata {
+		if set := s.sets[path.Join(s.opts.Target.Yum, m.Repo, "repodata")]; set != nil {
+			set.metadata = append(set.metadata, m)
+		}
+	}
+}
+
+// repodata returns a set's metadata, making it at the first call that succeeds.
 // Callers wait for each other. It goes on when the one who asked first has left,
 // because the others want it too.
-func (set *rpmSet) repodata(ctx context.Context, store Store) (map[string][]byte, error) {
+func (s *Server) repodata(ctx context.Context, set *rpmSet) (map[string][]byte, error) {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	if set.made != nil {
 		return set.made, nil
 	}
+	ctx = context.WithoutCancel(ctx)
 	var entries []repodata.Entry
 	for _, p := range set.packages {
-		pkg, err := readHeader(context.WithoutCancel(ctx), store, p.desc)
+		pkg, err := readHeader(ctx, s.store, p.desc)
 		if err != nil {
 			return nil, fmt.Errorf("read header of %s (%s): %w", p.rpm.Path(), p.desc.Digest, err)
 		}
@@ -70,7 +82,11 @@ func (set *rpmSet) repodata(ctx context.Context, store Store) (map[string][]byte
 			Package: pkg, Location: p.file, Digest: p.desc.Digest, Size: p.desc.Size, Time: pkg.BuildTime,
 		})
 	}
-	data, err := repodata.Write(entries, repodata.Slices{})
+	with, err := s.readSlices(ctx, set.metadata)
+	if err != nil {
+		return nil, err
+	}
+	data, err := repodata.Write(entries, with)
 	if err != nil {
 		return nil, fmt.Errorf("write repodata of %s: %w", set.place.Path, err)
 	}
@@ -78,8 +94,36 @@ func (set *rpmSet) repodata(ctx context.Context, store Store) (map[string][]byte
 	for name, raw := range data.Files {
 		made[strings.TrimPrefix(name, "repodata/")] = raw
 	}
+	if s.opts.Sign != nil {
+		if made[path.Base(repodata.SignaturePath)], err = s.opts.Sign.Sign(data.Repomd); err != nil {
+			return nil, err
+		}
+	}
 	set.made = made
 	return made, nil
+}
+
+func (s *Server) readSlices(ctx context.Context, metadata []manifest.Metadata) (out repodata.Slices, err error) {
+	for _, m := range metadata {
+		to := map[string]*[]byte{
+			manifest.MetadataModules: &out.Modules, manifest.MetadataComps: &out.Comps, manifest.MetadataUpdateinfo: &out.Updateinfo,
+		}[m.Type]
+		desc, _ := s.bundle.Blob(m.Digest)
+		if *to, err = readAll(ctx, s.store, desc); err != nil {
+			return out, fmt.Errorf("read %s (%s): %w", m.Path(), m.Digest, err)
+		}
+	}
+	return out, nil
+}
+
+// readAll returns a verified blob that is to be held in memory.
+func readAll(ctx context.Context, store Store, desc ocispec.Descriptor) ([]byte, error) {
+	rc, err := store.Fetch(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	return digestio.ReadAll(rc, desc, manifest.MaxMetadata)
 }
 
 func readHeader(ctx context.Context, store Store, desc ocispec.Descriptor) (*rpm.Package, error) {
@@ -95,7 +139,7 @@ func readHeader(ctx context.Context, store Store, desc ocispec.Descriptor) (*rpm
 }
 
 func (s *Server) setRepodata(w http.ResponseWriter, r *http.Request, set *rpmSet) (map[string][]byte, bool) {
-	made, err := set.repodata(r.Context(), s.store)
+	made, err := s.repodata(r.Context(), set)
 	if err != nil {
 		s.opts.Log.Error("repodata cannot be made", "path", r.URL.Path, "err", err)
 		http.Error(w, "repodata cannot be made: "+err.Error(), http.StatusInternalServerError)
@@ -131,6 +175,9 @@ func (s *Server) keyPath(id string) string {
 }
 
 func (s *Server) addKeys() {
+	if s.signKey != "" {
+		s.files.addMade(s.keyPath(s.opts.Sign.Fingerprint()), func(*http.Request) (string, bool) { return s.signKey, true })
+	}
 	for _, k := range s.bundle.Table.Keys { // their ids are hexadecimal, safe in paths and .repo files
 		s.files.addMade(s.keyPath(k.ID), func(*http.Request) (string, bool) { return k.Armor, true })
 	}
@@ -220,8 +267,12 @@ func (s *Server) repoText(f *repoFile, r *http.Request) (string, bool) {
 	for _, p := range f.unsigned {
 		fmt.Fprintf(&b, "# not signed, needs gpgcheck=0: %s\n", p)
 	}
-	fmt.Fprintf(&b, "[%s]\nname=%s\nbaseurl=%s%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=0\n", f.ID, f.Title, base, f.baseURL)
-	for i, id := range f.keys {
+	keys, repoCheck := f.keys, 0
+	if s.opts.Sign != nil {
+		keys, repoCheck = append([]string{s.opts.Sign.Fingerprint()}, f.keys...), 1
+	}
+	fmt.Fprintf(&b, "[%s]\nname=%s\nbaseurl=%s%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=%d\n", f.ID, f.Title, base, f.baseURL, repoCheck)
+	for i, id := range keys {
 		start := "gpgkey="
 		if i > 0 {
 			start = "       "

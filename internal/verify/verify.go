@@ -23,6 +23,7 @@ import (
 	"airbundle/internal/archive"
 	"airbundle/internal/progress"
 	"airbundle/internal/report"
+	"airbundle/internal/rpm/repodata"
 	"airbundle/manifest"
 )
 
@@ -162,7 +163,10 @@ func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bun
 			return
 		}
 		needs, err := []digest.Digest{art.Digest}, error(nil)
-		if art.Kind == manifest.KindImage {
+		switch art.Kind {
+		case manifest.KindMetadata:
+			err = r.metadata(ctx, a, b, b.Table.Metadata[art.Index])
+		case manifest.KindImage:
 			img := b.Table.Images[art.Index]
 			var tree *manifest.ImageTree
 			if tree, err = b.ReadImage(ctx, img, read); tree != nil {
@@ -180,7 +184,22 @@ func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bun
 	r.others(b, used)
 }
 
-// errBad stands for a manifest or config whose blob is not whole.
+// metadata reads a slice of repository metadata. One that clients cannot read would take the
+// packages of its repository with it.
+func (r *run) metadata(ctx context.Context, s store, b *manifest.Bundle, m manifest.Metadata) error {
+	if r.bad[m.Digest] != nil {
+		return errBad
+	}
+	desc, _ := b.Blob(m.Digest)
+	rc, err := s.Fetch(ctx, desc)
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	return repodata.CheckSlice(m.Type, rc)
+}
+
+// errBad stands for a manifest, config or slice whose blob is not whole.
 var errBad = errors.New("not whole")
 
 // artifact records one artifact.

@@ -19,6 +19,8 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"airbundle/internal/rpmtest"
 )
 
 // A command is one of the script's own. It is told the arguments and may fail the script.
@@ -29,6 +31,7 @@ var commands = map[string]command{
 	"source":    nArgs(0, 0, startSource),
 	"hold":      nArgs(0, 0, func(ts *testscript.TestScript, _ []string) { worldOf(ts).source.Hold() }),
 	"release":   nArgs(0, 0, func(ts *testscript.TestScript, _ []string) { worldOf(ts).source.Release() }),
+	"signkey":   nArgs(2, 2, signKey),
 	"httpfiles": nArgs(2, 2, startFiles),
 	"registry":  nArgs(1, 2, startRegistry),
 	"nexus":     nArgs(2, 2, startNexus),
@@ -114,6 +117,11 @@ func layout(ts *testscript.TestScript, args []string) {
 	}
 	ts.Check(w.Close())
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), out.Bytes(), 0o644))
+}
+
+func signKey(ts *testscript.TestScript, args []string) {
+	t := worldOf(ts).t
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), rpmtest.Key(t).Private(t, args[1]), 0o600))
 }
 
 func damage(ts *testscript.TestScript, args []string) {

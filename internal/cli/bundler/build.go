@@ -17,6 +17,7 @@ import (
 	"airbundle/internal/build"
 	"airbundle/internal/cli"
 	"airbundle/internal/plan"
+	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/target"
 	"airbundle/manifest"
 )
@@ -74,7 +75,8 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := plan.Make(ctx, lock, plan.Sources{Images: images, Files: files, Charts: chartSource(images, files, log)}, plan.Options{Jobs: int(o.jobs), Arches: o.arches, Groups: o.groups})
+	sources := plan.Sources{Images: images, Files: files, Charts: chartSource(images, files, log), Metadata: repodata.CheckSlice}
+	p, err := plan.Make(ctx, lock, sources, plan.Options{Jobs: int(o.jobs), Arches: o.arches, Groups: o.groups})
 	if err != nil {
 		return nextStep(err)
 	}

@@ -174,7 +174,7 @@ func (c *contents) writeText(w io.Writer) error {
 	for _, a := range c.Artifacts {
 		if a.Kind != kind {
 			kind = a.Kind
-			fmt.Fprintf(&out, "%ss\n", kind)
+			out.WriteString(heading(kind) + "\n")
 		}
 		fmt.Fprintf(&out, "  %s", a.Name)
 		if a.Arch != "" {
@@ -195,4 +195,12 @@ func (c *contents) writeText(w io.Writer) error {
 	fmt.Fprintf(&out, "%d artifacts, %d bytes of content, archive of %d bytes\n", len(c.Artifacts), c.Bytes, c.Size)
 	_, err := io.WriteString(w, out.String())
 	return err
+}
+
+// heading is what stands above the artifacts of a kind.
+func heading(kind manifest.Kind) string {
+	if kind == manifest.KindMetadata {
+		return string(kind)
+	}
+	return string(kind) + "s"
 }

@@ -77,7 +77,7 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust, rep.Notes = trusted, append(notes(note), seen...)
+	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(b.Table, items)), seen...)
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}

@@ -3,6 +3,7 @@ package seeder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,17 +84,14 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust, rep.Notes = trusted, append(notes(note), seen...)
+	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(a.Bundle().Table, items)), seen...)
 	o.results.Verbose = o.results.Verbose || o.dryRun
 	return cli.PrintReport(s, rep, o.results, pushLast(rep, sum, to.Name, o.dryRun), sum)
 }
 
-// notes is a list of one note, or of none.
-func notes(note string) []string {
-	if note == "" {
-		return nil
-	}
-	return []string{note}
+// notes is a list of those notes that say something.
+func notes(all ...string) []string {
+	return slices.DeleteFunc(all, func(note string) bool { return note == "" })
 }
 
 // pushLast is the last line of a push.

@@ -125,6 +125,31 @@ func (o *selection) items(t *manifest.Table, imagesOnly bool) (m target.Map, ite
 	return m, items, note, nil
 }
 
+// metadataNote says what becomes of the slices of repository metadata that belong to the
+// selected RPMs: a hosted yum repository of a Nexus writes its metadata itself, of the
+// packages alone.
+func metadataNote(t *manifest.Table, items []target.Item) string {
+	repos, modular, n := map[string]bool{}, "", 0
+	for _, it := range items {
+		if it.Kind == manifest.KindRPM {
+			repos[t.RPMs[it.Index].Repo] = true
+		}
+	}
+	for _, m := range t.Metadata {
+		if !repos[m.Repo] {
+			continue
+		}
+		n++
+		if m.Type == manifest.MetadataModules {
+			modular = "; clients of modular packages need module_hotfixes=1 there"
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("slices of repository metadata (%d of modules, comps, updateinfo) stay in the bundle: a hosted yum repository takes none of them, seeder serve offers them%s", n, modular)
+}
+
 // open opens an archive for push and serve.
 func open(path string, t *trust) (*archive.Archive, string, error) {
 	if err := t.valid(); err != nil {

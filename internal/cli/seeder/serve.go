@@ -2,18 +2,24 @@ package seeder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"airbundle/internal/cli"
+	"airbundle/internal/digestio"
+	"airbundle/internal/regular"
 	"airbundle/internal/report"
+	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/serve"
 )
 
 type serveOptions struct {
 	path, listen string
+	signKey      string
 	accessLog    bool
 	quiet        bool
 	selection    selection
@@ -28,9 +34,14 @@ func newServe(s cli.Streams) *cobra.Command {
 		Long: `serve answers image pulls, dnf and plain downloads straight from the archive, under
 the paths that a Nexus has: /v2/... for images, /repository/<repository>/... for RPMs
 and files. Nothing is unpacked and nothing can be written. Open http://HOST:PORT/ for
-what is there and how to use it. Stop it with Ctrl-C; open downloads finish first.`,
+what is there and how to use it. Stop it with Ctrl-C; open downloads finish first.
+
+With --repo-sign-key the metadata of every yum repository is signed as it is made, and
+the .repo files ask clients to check that. The passphrase of the key, if it has one,
+comes from SEEDER_REPO_SIGN_PASSPHRASE.`,
 		Example: `  seeder serve k8s.bundle.tar
-  seeder serve k8s.bundle.tar --listen 0.0.0.0:8081 --access-log`,
+  seeder serve k8s.bundle.tar --listen 0.0.0.0:8081 --access-log
+  seeder serve k8s.bundle.tar --repo-sign-key repo-key.asc`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.path = args[0]
@@ -39,6 +50,7 @@ what is there and how to use it. Stop it with Ctrl-C; open downloads finish firs
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8081", "`address` to listen on; port 0 takes a free one")
+	f.StringVar(&o.signKey, "repo-sign-key", "", "sign yum metadata with the armored OpenPGP private key in this `file`")
 	f.BoolVar(&o.accessLog, "access-log", false, "print one line a request to standard error")
 	f.BoolVar(&o.quiet, "quiet", false, "do not print the address")
 	o.selection.addPlaces(f)
@@ -51,12 +63,16 @@ func runServe(ctx context.Context, s cli.Streams, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
+	signer, err := repoSigner(o.signKey)
+	if err != nil {
+		return err
+	}
 	a, trusted, err := open(o.path, &o.trust)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	opts := serve.Options{Target: places, Log: cli.Logger(s, false)}
+	opts := serve.Options{Target: places, Log: cli.Logger(s, false), Sign: signer}
 	if o.accessLog {
 		opts.AccessLog = s.Err
 	}
@@ -76,4 +92,32 @@ func runServe(ctx context.Context, s cli.Streams, o *serveOptions) error {
 		return nil
 	}
 	return err
+}
+
+// maxSignKey caps a key file: a key with the signatures of many others has some 100 kB.
+const maxSignKey = 1 << 20
+
+// repoSigner reads the key that signs repository metadata; no path means no signer. No
+// error holds anything of the file or the passphrase.
+func repoSigner(path string) (*repodata.Signer, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, _, err := regular.Open(path)
+	if err != nil {
+		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--repo-sign-key: %w", err))
+	}
+	defer f.Close()
+	armored, err := digestio.ReadCapped(f, -1, maxSignKey)
+	if err != nil {
+		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--repo-sign-key %s: %w", path, err))
+	}
+	signer, err := repodata.NewSigner(armored, []byte(os.Getenv("SEEDER_REPO_SIGN_PASSPHRASE")))
+	if errors.Is(err, repodata.ErrLocked) {
+		err = fmt.Errorf("%w: set SEEDER_REPO_SIGN_PASSPHRASE", err)
+	}
+	if err != nil {
+		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--repo-sign-key %s: %w", path, err))
+	}
+	return signer, nil
 }

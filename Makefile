@@ -10,7 +10,7 @@ FUZZTIME  ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test race check fmt vet lint layers fuzz bench vuln dist clean
+.PHONY: all build demo test race check fmt vet lint layers fuzz bench agreement vuln dist clean
 
 all: check test
 
@@ -53,6 +53,9 @@ fuzz:             ## every fuzz target for FUZZTIME
 
 bench:            ## benchmarks of the parts, and of the whole against a floor
 	go test -run '^$$' -bench . -benchmem ./...
+
+agreement:        ## all our choices of packages beside dnf's; takes an hour of processor time
+	go test -count=1 -timeout 6h -v ./test/agreement -args -full
 
 vuln:             ## known vulnerabilities that our code reaches; its database must be reachable
 	@out=$$(go run $(VULNCHECK) ./... 2>&1); s=$$?; echo "$$out"; \

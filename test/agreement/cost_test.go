@@ -87,6 +87,9 @@ func TestCost(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := answers[0].Results[0]
+		if r.Packages == nil {
+			t.Fatal(r.Error, r.Missing)
+		}
 		t.Logf("dnf %s: %d packages, %d requirements with a choice, loaded in %.2f s, solved in %.2f s, %.2f s in all, %d MB at most",
 			how, len(r.Packages), r.Choices, answers[0].LoadSeconds, r.Seconds, time.Since(start).Seconds(), answers[0].PeakKiB>>10)
 	}
@@ -122,7 +125,7 @@ func (s *set) fifty(t *testing.T) []string {
 	t.Helper()
 	known := s.names()
 	wanted := []string{
-		"nginx", "postgresql", "redis-server", "openssh-server", "rsync", "curl", "wget", "git", "vim", "tmux", "htop", "strace", "tcpdump", "nmap", "chrony", "haproxy", "keepalived",
+		"nginx", "postgresql", "redis-server", "openssh-server", "rsync", "curl", "wget", "mc", "vim", "tmux", "htop", "strace", "tcpdump", "nmap", "chrony", "haproxy", "keepalived",
 		"ipset", "nftables", "conntrack", "socat", "lvm2", "nfs-common", "xfsprogs", "parted", "mdadm", "python3-yaml", "python3-requests", "python3-jinja2", "perl", "ruby", "nodejs",
 		"openjdk-17-jre-headless", "ansible-core", "sqlite3", "jq", "unzip", "zip", "xz-utils", "zstd", "rsyslog", "logrotate", "cron", "sudo", "bash-completion", "ca-certificates",
 		"gnupg", "iproute2", "ethtool", "smartmontools",

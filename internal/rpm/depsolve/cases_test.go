@@ -229,7 +229,7 @@ var problems = []*regexp.Regexp{
 // reasons are the packages and capabilities that dnf's words end with.
 func reasons(text string) []string {
 	var out []string
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		for _, p := range problems {
 			for _, w := range append([]string{}, tail(p.FindStringSubmatch(line))...) {
 				if w != "<NULL>" && !slices.Contains(out, w) { // what libsolv says for a rich conflict

@@ -68,6 +68,9 @@ func Solve(ctx context.Context, req Request) (*Solution, error) {
 	pl.markMulti()
 	pl.prefer(req.Prefer)
 	pl.addPaths()
+	if _, err := pl.askOwners(ctx, slices.Concat(req.Install, req.Present), nil); err != nil {
+		return nil, err
+	}
 	if err := pl.present(ctx, req); err != nil {
 		return nil, err
 	}
@@ -89,7 +92,7 @@ func Solve(ctx context.Context, req Request) (*Solution, error) {
 // catalogs cannot know.
 func (pl *pool) solve(ctx context.Context, jobs []job, specs []string, best, weak bool) (*solver, error) {
 	s := newSolver(pl, jobs, weak)
-	asked, err := pl.askOwners(ctx, s.visited)
+	asked, err := pl.askOwners(ctx, nil, s.visited)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +196,16 @@ func (pl *pool) noMatch(spec string) string {
 	if len(hidden) > 0 {
 		return fmt.Sprintf("%s: the repositories have %s, but it is excluded or of a module stream that is not enabled", spec, pl.nevra(hidden[len(hidden)-1]))
 	}
+	if p := pl.ofOtherArch(spec); p > host {
+		return fmt.Sprintf("%s: the repositories have %s only, of an arch that %s hosts cannot use", spec, pl.nevra(p), pl.arch)
+	}
 	return fmt.Sprintf("%s: no repository has such a package, capability or file", spec)
+}
+
+// ofOtherArch finds a package of that name for other hosts.
+func (pl *pool) ofOtherArch(spec string) solvable {
+	name, known := pl.ids[spec]
+	return solvable(slices.IndexFunc(pl.pkgs, func(k pkg) bool { return known && k.name == name && !k.usable() && k.arch != 0 }))
 }
 
 // present marks what the hosts have: what the specs name, with all that it needs. What no

@@ -104,7 +104,7 @@ func (pl *pool) defaultStreams() map[string]string {
 // by the dependencies between modules. Enabled streams must be there; defaults that do
 // not go with them are left out.
 func activeModules(ctx context.Context, all []*catalog.Module, defaults map[string]string, enable []string) ([]*catalog.Module, error) {
-	streams, err := enabledStreams(all, enable)
+	streams, err := enabledStreams(all, defaults, enable)
 	if err != nil {
 		return nil, err
 	}
@@ -138,12 +138,16 @@ func activeModules(ctx context.Context, all []*catalog.Module, defaults map[stri
 	return chosen, nil
 }
 
-// enabledStreams reads name:stream, each of which must exist, one for a module.
-func enabledStreams(all []*catalog.Module, enable []string) (map[string]string, error) {
+// enabledStreams reads name:stream, or name for the default stream. Each must exist, one
+// for a module.
+func enabledStreams(all []*catalog.Module, defaults map[string]string, enable []string) (map[string]string, error) {
 	streams := map[string]string{}
 	var problems []string
 	for _, spec := range enable {
-		name, stream, _ := strings.Cut(spec, ":")
+		name, stream, named := strings.Cut(spec, ":")
+		if !named {
+			stream = defaults[name]
+		}
 		if other, ok := streams[name]; ok && other != stream {
 			problems = append(problems, fmt.Sprintf("module %s is enabled in two streams, %s and %s", name, other, stream))
 		}
@@ -238,7 +242,9 @@ func solveModules(ctx context.Context, pl *pool, all []*catalog.Module, streams 
 	}
 	var out []*catalog.Module
 	for _, p := range s.installed() {
-		out = append(out, all[pl.pkgs[p].index])
+		pl.samePackages(pl.pkgs[p].name, func(q solvable) { // older builds stay visible
+			out = append(out, all[pl.pkgs[q].index])
+		})
 	}
 	return out, nil
 }

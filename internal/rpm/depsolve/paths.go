@@ -82,13 +82,23 @@ func (pl *pool) listedOwners(r int, wanted map[string]bool, owners map[string][]
 }
 
 // askOwners asks the repositories, once, for the owners of paths that their catalogs cannot
-// know, if the packages that a request can reach depend on one. It is true when it asked.
-func (pl *pool) askOwners(ctx context.Context, reached []bool) (bool, error) {
-	if pl.asked || !pl.needsOwners(reached) {
+// know, if one of the specs is such a path, or the packages that a request can reach
+// depend on one. It is true when it asked.
+func (pl *pool) askOwners(ctx context.Context, specs []string, reached []bool) (bool, error) {
+	if pl.asked || !slices.ContainsFunc(pl.repos, func(r Repo) bool { return r.Owners != nil }) {
+		return false, nil
+	}
+	if !slices.ContainsFunc(specs, isUnlistedPath) && !pl.needsOwners(reached) {
 		return false, nil
 	}
 	pl.asked = true
-	unknown := slices.Sorted(maps.Keys(pl.paths()))
+	wanted := pl.paths()
+	for _, spec := range specs {
+		if isUnlistedPath(spec) {
+			wanted[spec] = true
+		}
+	}
+	unknown := slices.Sorted(maps.Keys(wanted))
 	unknown = slices.DeleteFunc(unknown, func(path string) bool { return !unlisted(path) })
 	owners := map[string][]solvable{}
 	for r, repo := range pl.repos {
@@ -112,9 +122,6 @@ func (pl *pool) askOwners(ctx context.Context, reached []bool) (bool, error) {
 }
 
 func (pl *pool) needsOwners(reached []bool) bool {
-	if !slices.ContainsFunc(pl.repos, func(r Repo) bool { return r.Owners != nil }) {
-		return false
-	}
 	for p, is := range reached {
 		if !is {
 			continue
@@ -144,4 +151,8 @@ func (pl *pool) setOwners(owners map[string][]solvable) {
 // programs, and /usr/lib/sendmail (createrepo_c, misc.c, cr_is_primary).
 func unlisted(path string) bool {
 	return !strings.HasPrefix(path, "/etc/") && !strings.Contains(path, "bin/") && path != "/usr/lib/sendmail"
+}
+
+func isUnlistedPath(spec string) bool {
+	return strings.HasPrefix(spec, "/") && !isGlob(spec) && unlisted(spec)
 }

@@ -309,8 +309,9 @@ func literal(lits []int32, i int) int32 {
 }
 
 // worseArches adds that a package of a worse arch (i686) only comes beside the better one
-// of its name and version (libsolv, rules.c, solver_addinfarchrules).
-func (b *builder) worseArches() {
+// of its name and version (libsolv, rules.c, solver_addinfarchrules), but for packages
+// that were asked for.
+func (b *builder) worseArches(asked map[solvable]bool) {
 	pl := b.pl
 	done := map[text]bool{}
 	for p := host + 1; int(p) < len(pl.pkgs); p++ {
@@ -331,7 +332,7 @@ func (b *builder) worseArches() {
 			}
 		})
 		for _, q := range group {
-			if k := &pl.pkgs[q]; best != 0 && k.score != noarch && !sameClass(k.score, best) {
+			if k := &pl.pkgs[q]; best != 0 && k.score != noarch && !sameClass(k.score, best) && !asked[q] {
 				b.rules = append(b.rules, rule{why: reason{kind: ruleArch, from: q}, lits: append([]int32{-q}, pl.partners(q, best)...)})
 			}
 		}

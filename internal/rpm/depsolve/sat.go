@@ -65,11 +65,22 @@ func newSolver(pl *pool, jobs []job, weak bool) *solver {
 	s.jobRules = len(b.rules)
 	b.rules = append(b.rules, rules...)
 	s.jobRulesEnd = len(b.rules)
-	b.worseArches()
+	b.worseArches(s.asked())
 	s.rules = append(b.rules, s.bestRules(rules)...)
 	s.learntRules = len(s.rules)
 	s.watchAll()
 	return s
+}
+
+// asked marks the packages that jobs name: their arch is what was asked for.
+func (s *solver) asked() map[solvable]bool {
+	out := map[solvable]bool{}
+	for _, j := range s.jobs {
+		for _, p := range j.candidates {
+			out[p] = true
+		}
+	}
+	return out
 }
 
 // update visits what the hosts have, and what may take its place: newer versions, and

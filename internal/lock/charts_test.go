@@ -35,12 +35,15 @@ func (c charts) Images(_ context.Context, h lockfile.Chart) (helm.Images, error)
 func TestCharts(t *testing.T) {
 	req := request("x86_64")
 	req.Charts = []lockfile.ChartWish{{Name: "b", Version: "1"}, {Name: "a", Version: "2", Note: "n"}}
-	l, err := lock.Resolve(t.Context(), req, nil, nil, lock.Options{Charts: charts{"a": {}, "b": {}}})
-	if diff := cmp.Diff([]lockfile.Chart{{Name: "b", Version: "1"}, {Name: "a", Version: "2", Note: "n"}}, l.Charts); err != nil || diff != "" {
-		t.Errorf("%v (-want +got):\n%s", err, diff)
+	res, err := lock.Resolve(t.Context(), req, lock.Sources{Charts: charts{"a": {}, "b": {}}}, lock.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]lockfile.Chart{{Name: "b", Version: "1"}, {Name: "a", Version: "2", Note: "n"}}, res.Lock.Charts); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 	req.Charts[0].Line = 7
-	_, err = lock.Resolve(t.Context(), req, nil, nil, lock.Options{Charts: charts{"a": {}}, File: "demo.yaml"})
+	_, err = lock.Resolve(t.Context(), req, lock.Sources{Charts: charts{"a": {}}}, lock.Options{File: "demo.yaml"})
 	if report.Classify(err) != report.ClassUnavailable || !strings.HasPrefix(err.Error(), "demo.yaml:7: chart b 1: ") {
 		t.Errorf("class %d, %v", report.Classify(err), err)
 	}

@@ -1,6 +1,8 @@
 // Package lock resolves a request into a lock: which digests the images' references
-// name now, with the platforms the request wants, and the sha256 and size of files. It
-// knows no protocol; sources come from outside.
+// name now, with the platforms the request wants; the sha256 and size of files and charts;
+// and the packages that close each set over its dependencies, for each arch. It can
+// do so for a part of a lock only, and tells in words what is different from an older lock.
+// It knows no protocol; sources come from outside.
 package lock
 
 import (
@@ -8,48 +10,43 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
-	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
-	"airbundle/manifest"
+	"airbundle/internal/rpm/depsolve"
 )
-
-// Images asks image sources what they hold now.
-type Images interface {
-	// Resolve returns what a source names: an index or an image manifest.
-	Resolve(ctx context.Context, source string) (ocispec.Descriptor, error)
-	// Manifest returns the verified bytes of a manifest or index, by digest.
-	Manifest(ctx context.Context, source string, d digest.Digest) (raw []byte, mediaType string, err error)
-	// Config returns the verified bytes of an image's config.
-	Config(ctx context.Context, source string, desc ocispec.Descriptor) ([]byte, error)
-}
-
-// Files asks for files.
-type Files interface {
-	// Pin downloads a file and returns its size and sha256.
-	Pin(ctx context.Context, url string) (size int64, d digest.Digest, err error)
-	// Size asks how large a file is, without downloading it; -1 when the server does not say.
-	Size(ctx context.Context, url string) (int64, error)
-	// Checksums reads a list of sha256 sums: digests by file name, or one digest under the
-	// empty name.
-	Checksums(ctx context.Context, url string) (map[string]digest.Digest, error)
-}
 
 // Options tune Resolve. The zero value is ready to use.
 type Options struct {
-	Jobs   int          // sources asked at once; default 8
-	Charts Charts       // needed by a request with charts
-	File   string       // the request's, for messages
-	Done   func(Pinned) // told of each pin, from several goroutines
+	Jobs int    // sources asked at once; default 8
+	File string // the request's, for messages
+
+	// Old is the lock that the new one takes the place of, or nil. What people wrote into
+	// it is kept; a package whose bytes changed under the same name is refused.
+	Old *lockfile.Lock
+	// Update names what is resolved; everything else stays as it is in Old. Images are
+	// named by source, package sets by into, packages by name, files by path, charts by
+	// name. Empty: everything is resolved.
+	Update []string
+	// Check says that the new lock is only compared with Old: a package whose bytes changed
+	// is a difference like any other.
+	Check bool
+	// TrustChecksums takes the word of checksum lists for files, without a download.
+	TrustChecksums bool
+	// Side is the directory for slices of metadata, relative to the lock. Empty: there is
+	// no place for them, and the lock has none.
+	Side string
+
+	Done func(Pinned) // told of each pin, from several goroutines
+	Read func(Read)   // told of each repository that was read, from several goroutines
 }
 
 // A Pinned is one wish that was resolved.
@@ -58,16 +55,53 @@ type Pinned struct {
 	Took time.Duration
 }
 
+// A Read is one repository that was read.
+type Read struct {
+	Repo, Arch string // Arch is empty where the repository is the same for all
+	Packages   int
+	Mirrors    int      // that are used
+	Skipped    []string // mirrors that are not, "URL: reason"
+	Took       time.Duration
+}
+
+// A Result is what Resolve made.
+type Result struct {
+	Lock    *lockfile.Lock
+	Files   map[string][]byte // side files, by path relative to the lock
+	Notes   []string          // what the operator should know
+	Changes []string          // against Options.Old, in words
+}
+
 // A WishError is a wish that cannot be pinned.
 type WishError struct {
 	File string // of the request
-	Line int
+	Line int    // 0: not of the request
 	Name string
 	Err  error
 }
 
-func (e *WishError) Error() string { // one line, for each line is printed on its own
-	return fmt.Sprintf("%s:%d: %s: %s", e.File, e.Line, e.Name, strings.ReplaceAll(e.Err.Error(), "\n", "; "))
+func (e *WishError) Error() string {
+	place := e.File
+	if e.Line > 0 {
+		place += ":" + strconv.Itoa(e.Line)
+	}
+	return fmt.Sprintf("%s: %s: %s", place, e.Name, oneLine(e.Err.Error()))
+}
+
+// oneLine joins the lines of a message, for each line is printed on its own.
+func oneLine(msg string) string {
+	var b strings.Builder
+	for line := range strings.Lines(msg) {
+		switch line = strings.TrimSpace(line); {
+		case b.Len() == 0:
+		case strings.HasSuffix(b.String(), ":"):
+			b.WriteByte(' ')
+		default:
+			b.WriteString("; ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
 
 // Unwrap returns the cause.
@@ -82,42 +116,69 @@ func (e *WishError) ExitCode() int {
 	return int(report.ClassContent)
 }
 
-var errPackages = report.WithClass(report.ClassUsage, errors.New("this version does not resolve package sets: write the RPMs into the lock by hand, with urls, size and digest"))
+// Resolve pins everything a request wants, or what Options.Update names. Problems of all
+// wishes are joined, each a *WishError; then there is no result.
+func Resolve(ctx context.Context, req *lockfile.Request, src Sources, o Options) (*Result, error) {
+	r := &resolver{req: req, src: src, o: o, solve: depsolve.Solve}
+	return r.run(ctx)
+}
 
-// Resolve pins everything a request wants. Problems of all wishes are joined, each a
-// *WishError; then there is no lock.
-func Resolve(ctx context.Context, req *lockfile.Request, images Images, files Files, o Options) (*lockfile.Lock, error) {
-	r := &resolver{req: req, images: images, files: files, o: o}
-	r.o.Jobs = cmp.Or(o.Jobs, 8)
-	lock := &lockfile.Lock{Name: req.Name, Arches: req.Arches, Absent: slices.Clone(req.Absent)}
-	for _, p := range req.Packages {
-		r.fail(int(p.Line), "packages into "+p.Into, errPackages)
+type resolver struct {
+	req   *lockfile.Request
+	src   Sources
+	o     Options
+	solve func(context.Context, depsolve.Request) (*depsolve.Solution, error)
+
+	named   *selection               // nil: everything is resolved
+	signers map[digest.Digest]string // of the old lock's packages
+	result  Result
+	errs    []error
+
+	mu    sync.Mutex // guards notes while several goroutines run
+	notes map[string]bool
+}
+
+func (r *resolver) run(ctx context.Context) (*Result, error) {
+	r.o.Jobs = cmp.Or(r.o.Jobs, 8)
+	r.notes = map[string]bool{}
+	if len(r.o.Update) > 0 {
+		var err error
+		if r.named, err = selectNamed(r.req, r.o.Old, r.o.Update); err != nil {
+			return nil, err
+		}
+		r.req = r.named.req
 	}
+	lock := &lockfile.Lock{Name: r.req.Name, Arches: r.req.Arches, Absent: slices.Clone(r.req.Absent), Accept: slices.Clone(r.req.Accept)}
+	r.result = Result{Lock: lock, Files: map[string][]byte{}}
+	r.lockPackages(ctx, lock)
 	r.lockImages(ctx, lock)
 	r.lockFiles(ctx, lock)
 	r.lockCharts(ctx, lock)
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("lock stopped: %w", err)
 	}
+	r.compare()
 	if err := errors.Join(r.errs...); err != nil {
 		return nil, err
 	}
-	return lock, nil
-}
-
-type resolver struct {
-	req    *lockfile.Request
-	images Images
-	files  Files
-	o      Options
-	errs   []error
+	r.result.Notes = sortedKeys(r.notes)
+	return &r.result, nil
 }
 
 func (r *resolver) fail(line int, name string, err error) {
 	r.errs = append(r.errs, &WishError{r.o.File, line, name, err})
 }
 
-// each runs f for 0..n-1, Jobs at once, and tells of each that succeeded.
+// note keeps something that the operator should know; it may be called by several
+// goroutines.
+func (r *resolver) note(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes[fmt.Sprintf(format, args...)] = true
+}
+
+// each runs f for 0..n-1, Jobs at once, and tells of each that succeeded; of none where
+// name is nil.
 func (r *resolver) each(ctx context.Context, n int, name func(int) string, f func(int) error) []error {
 	failed := make([]error, n)
 	g := new(errgroup.Group)
@@ -128,7 +189,7 @@ func (r *resolver) each(ctx context.Context, n int, name func(int) string, f fun
 			if failed[i] = context.Cause(ctx); failed[i] == nil {
 				failed[i] = f(i)
 			}
-			if failed[i] == nil && r.o.Done != nil {
+			if failed[i] == nil && name != nil && r.o.Done != nil {
 				r.o.Done(Pinned{name(i), time.Since(start)})
 			}
 			return nil
@@ -136,159 +197,4 @@ func (r *resolver) each(ctx context.Context, n int, name func(int) string, f fun
 	}
 	_ = g.Wait()
 	return failed
-}
-
-func (r *resolver) lockImages(ctx context.Context, lock *lockfile.Lock) {
-	wishes := r.req.Images
-	locked := make([]lockfile.Image, len(wishes))
-	absent := make([][]lockfile.Absent, len(wishes))
-	failed := r.each(ctx, len(wishes), func(i int) string { return wishes[i].Source }, func(i int) (err error) {
-		locked[i], absent[i], err = r.image(ctx, wishes[i])
-		return err
-	})
-	for i, err := range failed {
-		if err != nil {
-			r.fail(int(wishes[i].Line), "image "+wishes[i].Source, err)
-			continue
-		}
-		lock.Images = append(lock.Images, locked[i])
-		for _, a := range absent[i] {
-			if !slices.ContainsFunc(lock.Absent, func(have lockfile.Absent) bool { return have.Source == a.Source && have.Arch == a.Arch }) {
-				lock.Absent = append(lock.Absent, a)
-			}
-		}
-	}
-}
-
-// image pins one image: its digest and that of each wanted platform. A platform that
-// the source does not have is said in the lock, never passed over.
-func (r *resolver) image(ctx context.Context, w lockfile.ImageWish) (lockfile.Image, []lockfile.Absent, error) {
-	locked := lockfile.Image{Source: w.Source, Publish: w.Publish, Groups: w.Groups, Note: w.Note, Platforms: map[string]digest.Digest{}}
-	desc, err := r.images.Resolve(ctx, w.Source)
-	if err != nil {
-		return locked, nil, err
-	}
-	locked.Digest = desc.Digest
-	raw, mediaType, err := r.images.Manifest(ctx, w.Source, desc.Digest)
-	if err != nil {
-		return locked, nil, err
-	}
-	node, err := manifest.ParseImage(mediaType, raw)
-	if err != nil {
-		return locked, nil, err
-	}
-	has := map[string]digest.Digest{}
-	if node.Config != nil {
-		p, err := r.configPlatform(ctx, w.Source, *node.Config)
-		if err != nil {
-			return locked, nil, err
-		}
-		has[p] = desc.Digest
-	}
-	for _, m := range node.Manifests {
-		p := manifest.PlatformOf(m.Platform)
-		if _, twice := has[p]; !twice { // the first of several variants is the one clients take
-			has[p] = m.Digest
-		}
-	}
-	var absent []lockfile.Absent
-	for _, arch := range r.req.Arches {
-		p := manifest.PlatformFor(arch)
-		if d, ok := has[p]; ok {
-			locked.Platforms[p] = d
-		} else {
-			absent = append(absent, lockfile.Absent{Source: w.Source, Arch: arch, Why: "the source has no " + p})
-		}
-	}
-	if len(locked.Platforms) == 0 {
-		return locked, nil, fmt.Errorf("%s has none of the wanted platforms", desc.Digest)
-	}
-	return locked, absent, nil
-}
-
-func (r *resolver) configPlatform(ctx context.Context, source string, desc ocispec.Descriptor) (string, error) {
-	config, err := r.images.Config(ctx, source, desc)
-	if err != nil {
-		return "", err
-	}
-	p, err := manifest.ParsePlatform(config)
-	if err == nil && p == "" {
-		err = fmt.Errorf("config %s names no platform", desc.Digest)
-	}
-	return p, err
-}
-
-func (r *resolver) lockFiles(ctx context.Context, lock *lockfile.Lock) {
-	var wishes []lockfile.FileWish
-	for _, w := range r.req.Files {
-		expanded, err := w.Expand(r.req.Arches)
-		if err != nil {
-			r.fail(int(w.Line), "file "+w.Path, err)
-		}
-		wishes = append(wishes, expanded...)
-	}
-	locked := make([]lockfile.File, len(wishes))
-	failed := r.each(ctx, len(wishes), func(i int) string { return wishes[i].Path }, func(i int) (err error) {
-		locked[i], err = r.file(ctx, wishes[i])
-		return err
-	})
-	for i, err := range failed {
-		if err != nil {
-			r.fail(int(wishes[i].Line), "file "+wishes[i].Path, err)
-			continue
-		}
-		lock.Files = append(lock.Files, locked[i])
-	}
-}
-
-// file pins one file. With a list of checksums only its size has to be asked for;
-// without, or where the server does not say the size, it is downloaded and hashed.
-func (r *resolver) file(ctx context.Context, w lockfile.FileWish) (lockfile.File, error) {
-	f := lockfile.File{Path: w.Path, URLs: []string{w.URL}, Groups: w.Groups, Note: w.Note}
-	if len(w.Arches) == 1 {
-		f.Arch = w.Arches[0]
-	}
-	var want digest.Digest
-	if w.Checksums != "" {
-		var err error
-		if want, err = r.checksum(ctx, w); err != nil {
-			return f, err
-		}
-		size, err := r.files.Size(ctx, w.URL)
-		if err != nil {
-			return f, err
-		}
-		if size > 0 {
-			f.Size, f.Digest = size, want
-			return f, nil
-		}
-	}
-	size, got, err := r.files.Pin(ctx, w.URL)
-	if err != nil {
-		return f, err
-	}
-	if size == 0 {
-		return f, fmt.Errorf("%s is empty: an empty file is not carried", httpx.Redact(w.URL))
-	}
-	if want != "" && want != got {
-		return f, fmt.Errorf("%s hashes to %s, %s says %s", httpx.Redact(w.URL), got, httpx.Redact(w.Checksums), want)
-	}
-	f.Size, f.Digest = size, got
-	return f, nil
-}
-
-// checksum finds a file's line in its list: by the last part of its URL, or the only
-// line of a list without names.
-func (r *resolver) checksum(ctx context.Context, w lockfile.FileWish) (digest.Digest, error) {
-	sums, err := r.files.Checksums(ctx, w.Checksums)
-	if err != nil {
-		return "", err
-	}
-	url, _, _ := strings.Cut(w.URL, "?")
-	for _, name := range []string{path.Base(url), path.Base(w.Path), ""} {
-		if d, ok := sums[name]; ok {
-			return d, nil
-		}
-	}
-	return "", fmt.Errorf("%s does not name %s", httpx.Redact(w.Checksums), path.Base(url))
 }

@@ -25,6 +25,9 @@ type world struct {
 	sizes  map[string]int64
 	sums   map[string]map[string]digest.Digest
 	pinned []string
+	charts chartContents
+	repos  repositories
+	cache  lock.Cache
 }
 
 func newWorld(t *testing.T) *world {
@@ -76,7 +79,20 @@ func request(arches ...string) *lockfile.Request {
 
 func (w *world) resolve(t *testing.T, req *lockfile.Request) (*lockfile.Lock, error) {
 	t.Helper()
-	return lock.Resolve(t.Context(), req, w, w, lock.Options{Jobs: 1, File: "demo.yaml"})
+	res, err := w.resolveWith(t, req, lock.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return res.Lock, nil
+}
+
+func (w *world) resolveWith(t *testing.T, req *lockfile.Request, o lock.Options) (*lock.Result, error) {
+	t.Helper()
+	if o.Jobs == 0 {
+		o.Jobs = 1
+	}
+	o.File = "demo.yaml"
+	return lock.Resolve(t.Context(), req, lock.Sources{Images: w, Files: w, Charts: w.charts, Repositories: w.repos, Cache: w.cache}, o)
 }
 
 func TestImages(t *testing.T) {
@@ -122,8 +138,8 @@ func TestFiles(t *testing.T) {
 	w := newWorld(t)
 	for _, a := range []string{"amd64", "arm64"} {
 		w.files["https://h/etcd-"+a+".tgz"] = "etcd for " + a
-		w.sizes["https://h/helm-"+a+".tgz"] = 14
-		w.sums["https://h/SUMS"] = map[string]digest.Digest{"helm-amd64.tgz": digest.FromString("a"), "helm-arm64.tgz": digest.FromString("b")}
+		w.files["https://h/helm-"+a+".tgz"] = "helm for " + a
+		w.sums["https://h/SUMS"] = map[string]digest.Digest{"helm-amd64.tgz": digest.FromString("helm for amd64"), "helm-arm64.tgz": digest.FromString("helm for arm64")}
 	}
 	w.files["https://h/notes"] = "notes"
 	w.sums["https://h/notes.sha256"] = map[string]digest.Digest{"": digest.FromString("notes")}
@@ -140,15 +156,14 @@ func TestFiles(t *testing.T) {
 	want := []lockfile.File{
 		{Path: "etcd/amd64.tgz", URLs: []string{"https://h/etcd-amd64.tgz"}, Size: 14, Digest: digest.FromString("etcd for amd64"), Arch: "x86_64"},
 		{Path: "etcd/arm64.tgz", URLs: []string{"https://h/etcd-arm64.tgz"}, Size: 14, Digest: digest.FromString("etcd for arm64"), Arch: "aarch64"},
-		{Path: "helm/x86_64.tgz", URLs: []string{"https://h/helm-amd64.tgz"}, Size: 14, Digest: digest.FromString("a"), Arch: "x86_64", Groups: []string{"g"}},
-		{Path: "helm/aarch64.tgz", URLs: []string{"https://h/helm-arm64.tgz"}, Size: 14, Digest: digest.FromString("b"), Arch: "aarch64", Groups: []string{"g"}},
+		{Path: "helm/x86_64.tgz", URLs: []string{"https://h/helm-amd64.tgz"}, Size: 14, Digest: digest.FromString("helm for amd64"), Arch: "x86_64", Groups: []string{"g"}},
+		{Path: "helm/aarch64.tgz", URLs: []string{"https://h/helm-arm64.tgz"}, Size: 14, Digest: digest.FromString("helm for arm64"), Arch: "aarch64", Groups: []string{"g"}},
 		{Path: "notes", URLs: []string{"https://h/notes"}, Size: 5, Digest: digest.FromString("notes")},
 	}
 	if diff := cmp.Diff(want, got.Files); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	// With a checksum and a size nothing is downloaded; where the size is not said, it is.
-	if diff := cmp.Diff([]string{"https://h/etcd-amd64.tgz", "https://h/etcd-arm64.tgz", "https://h/notes"}, w.pinned); diff != "" {
+	if diff := cmp.Diff([]string{"https://h/etcd-amd64.tgz", "https://h/etcd-arm64.tgz", "https://h/helm-amd64.tgz", "https://h/helm-arm64.tgz", "https://h/notes"}, w.pinned); diff != "" {
 		t.Errorf("downloads (-want +got):\n%s", diff)
 	}
 }
@@ -177,8 +192,12 @@ func TestRefusals(t *testing.T) {
 			req.Files = []lockfile.FileWish{{Path: "a", URL: "https://h/a", Checksums: "https://h/S"}}
 		}, report.ClassContent, "does not name a"},
 		"other content": {func(w *world, req *lockfile.Request) { wrongSum(w, req) }, report.ClassContent, "hashes to"},
-		"packages":      {func(_ *world, req *lockfile.Request) { req.Packages = []lockfile.PackageSet{{Into: "os"}} }, report.ClassUsage, "does not resolve package sets"},
-		"charts":        {func(_ *world, req *lockfile.Request) { req.Charts = []lockfile.ChartWish{{Name: "c"}} }, report.ClassContent, "nothing was given"},
+		"no repository": {func(_ *world, req *lockfile.Request) {
+			req.Packages = []lockfile.PackageSet{{Into: "os", Install: []string{"a"}}}
+		}, report.ClassUsage, "no repository of the request is for aarch64"},
+		"chart gone": {func(_ *world, req *lockfile.Request) {
+			req.Charts = []lockfile.ChartWish{{Name: "c", Version: "1", Line: 9}}
+		}, report.ClassUnavailable, "demo.yaml:9: chart c 1"},
 	} {
 		w, req := newWorld(t), request("x86_64", "aarch64")
 		c.spoil(w, req)
@@ -212,7 +231,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(why)
 	w := newWorld(t)
-	if _, err := lock.Resolve(ctx, request("x86_64"), w, w, lock.Options{}); !errors.Is(err, why) {
+	if _, err := lock.Resolve(ctx, request("x86_64"), lock.Sources{Images: w, Files: w}, lock.Options{}); !errors.Is(err, why) {
 		t.Errorf("%v", err)
 	}
 }

@@ -31,14 +31,12 @@ func chartSource(images *image.Source, files *web.Source, log *slog.Logger) *cha
 type chartOptions struct {
 	show         bool
 	capabilities chart.Capabilities
-	output       cli.Output
 }
 
 func (o *chartOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.show, "show-chart-images", false, "print the images that the request's charts name")
 	f.StringVar(&o.capabilities.KubeVersion, "kube-version", "", "Kubernetes `version` that charts are rendered for (default: as helm template)")
 	f.StringSliceVar(&o.capabilities.APIVersions, "api-versions", nil, "`group/version` that charts are told the cluster has; may be repeated")
-	o.output.AddFlag(f)
 }
 
 // check refuses flags that exclude each other.
@@ -46,8 +44,8 @@ func (o *chartOptions) check(out string) error {
 	switch {
 	case o.show && out == "-":
 		return cli.Usage("the lock and the images of charts cannot both go to standard output: name a file with -o")
-	case !o.show && (o.capabilities.KubeVersion != "" || len(o.capabilities.APIVersions) > 0 || o.output.JSON()):
-		return cli.Usage("--kube-version, --api-versions and --output go with --show-chart-images")
+	case !o.show && (o.capabilities.KubeVersion != "" || len(o.capabilities.APIVersions) > 0):
+		return cli.Usage("--kube-version and --api-versions go with --show-chart-images")
 	}
 	return nil
 }
@@ -80,11 +78,11 @@ func newExamineChart(s cli.Streams) *cobra.Command {
 
 // showOnly resolves the charts of a request and nothing else, and prints their images.
 func (o *chartOptions) showOnly(ctx context.Context, s cli.Streams, charts *chart.Source, req *lockfile.Request, all *lockOptions) error {
-	l, err := lock.Resolve(ctx, lock.ChartsOnly(req), nil, nil, lock.Options{Jobs: int(all.jobs), Charts: charts, File: all.request})
+	res, err := lock.Resolve(ctx, lock.ChartsOnly(req), lock.Sources{Charts: charts}, lock.Options{Jobs: int(all.jobs), File: all.request})
 	if err != nil {
 		return nextStep(err)
 	}
-	return o.print(ctx, s, charts, req, l)
+	return o.print(ctx, s, charts, req, res.Lock, all.results.Output)
 }
 
 // imageJSON is an image of a chart in JSON.
@@ -103,7 +101,7 @@ type chartJSON struct {
 
 // print prints the images of a lock's charts, if they are wanted. Findings decide the
 // exit code, for then the list may not be whole.
-func (o *chartOptions) print(ctx context.Context, s cli.Streams, charts *chart.Source, req *lockfile.Request, l *lockfile.Lock) error {
+func (o *chartOptions) print(ctx context.Context, s cli.Streams, charts *chart.Source, req *lockfile.Request, l *lockfile.Lock, format cli.Output) error {
 	if !o.show {
 		return nil
 	}
@@ -111,7 +109,7 @@ func (o *chartOptions) print(ctx context.Context, s cli.Streams, charts *chart.S
 	if err != nil {
 		return nextStep(err)
 	}
-	if o.output.JSON() {
+	if format.JSON() {
 		err = cli.WriteJSON(s.Out, struct {
 			Charts []chartJSON `json:"charts"`
 		}{chartsJSON(reports)})

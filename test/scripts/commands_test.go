@@ -41,6 +41,7 @@ var commands = map[string]command{
 	"delete":    nArgs(3, 3, remove),
 	"fetch":     nArgs(2, 2, fetch),
 	"layout":    nArgs(1, 1, layout),
+	"yumrepo":   nArgs(1, -1, makeRepository),
 	"damage":    nArgs(2, 2, damage),
 	"cut":       nArgs(2, 2, cut),
 	"replace":   nArgs(3, 3, replace),

@@ -22,6 +22,10 @@
 //	delete NAME REPO PATH         delete an asset of a Nexus double
 //	fetch URL FILE                download like curl --fail; waits for a server that starts
 //	layout FILE                   write an image as a plain OCI layout tar
+//	yumrepo DIR [PACKAGE...]      write a yum repository for each arch, DIR/x86_64 and
+//	                              DIR/aarch64, and the public key of its packages, DIR/KEY;
+//	                              a package is NAME=VERSION[:REQUIRED,...] and ends in "!" when
+//	                              it is not signed, in "~" when it has other bytes than usual
 //	damage FILE OFFSET|DIGEST     invert one byte of a file, or the first of a blob in a tar
 //	cut FILE SIZE                 truncate a file
 //	replace FILE OLD NEW          replace a text that must be there, everywhere

@@ -86,7 +86,7 @@ func (c *linter) roles() {
 	}
 	for _, i := range c.l.Images {
 		for _, p := range slices.Sorted(maps.Keys(i.Platforms)) {
-			if first, ok := indexes[i.Platforms[p]]; ok && i.Platforms[p] != "" {
+			if first, ok := indexes[i.Platforms[p]]; ok && i.Platforms[p] != "" && first.Line != i.Line { // with itself: the decoder has told
 				c.find(DigestRole, "image", i.Source, i.Line,
 					fmt.Sprintf("%s is %s, which is an index by what %s at line %d says", p, i.Platforms[p], first.Source, first.Line),
 					"lock both again, or lint with --online to learn which is wrong")

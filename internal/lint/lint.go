@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -107,6 +108,7 @@ func Run(ctx context.Context, locks []File, request *File, o Options) (*report.R
 			r.sum.Findings++
 			continue
 		}
+		hideLogins(l)
 		read = append(read, l)
 		r.lock(ctx, f.Name, l, problems)
 	}
@@ -117,6 +119,17 @@ func Run(ctx context.Context, locks []File, request *File, o Options) (*report.R
 		return nil, nil, fmt.Errorf("lint stopped: %w", err)
 	}
 	return r.rep, r.sum, nil
+}
+
+// hideLogins has images whose source is no reference named as the decoder names them:
+// one reason is a login in it, which must not get into a report.
+func hideLogins(l *lockfile.Lock) {
+	for n := range l.Images {
+		i := &l.Images[n]
+		if _, err := reference.ParseNormalizedNamed(i.Source); err != nil && !i.Local() {
+			i.Source = lockfile.Show(i.Source)
+		}
+	}
 }
 
 type run struct {

@@ -72,6 +72,9 @@ func TestLock(t *testing.T) {
 		{name: "sizes", lock: one + "files:\n  - {path: f, urls: [\"https://h/f\"], digest: " + dig("a") + "}\n  - {path: g, urls: [\"https://h/f\"], size: 0, digest: " + dig("a") + "}\n",
 			want: []string{"6 missing-size file f", "7 missing-size file g"}},
 		{name: "userinfo", lock: one + "files:\n  - {path: f, urls: [\"https://u:secret@h/f\"], size: 1, digest: " + dig("a") + "}\n", want: []string{"6 userinfo file f"}},
+		{name: "login of an image", lock: both + "images:\n" + image("u:secret@q/a:1", dig("a"), on("amd64", dig("a"))+", "+on("arm64", dig("b"))) +
+			image("u:secret@q/b:1@"+dig("c"), dig("c"), on("amd64", dig("a"))+", "+on("arm64", dig("d"))),
+			want: []string{"6 bad-entry image …@q/a:1", "6 bad-entry image …@q/a:1", "7 bad-entry image …@q/b:1@" + dig("c"), "7 digest-role image …@q/b:1@" + dig("c")}},
 		{name: "one name, two digests", lock: one + "images:\n" + img + image("docker.io/a/b:1", dig("c"), on("amd64", dig("d"))), want: []string{"7 two-digests image docker.io/a/b:1"}},
 		{name: "pinned and not", lock: one + "images:\n" + img + image("a/b:1@"+dig("c"), dig("c"), on("amd64", dig("d"))), want: []string{"7 two-digests image a/b:1@" + dig("c")}},
 		{name: "source pins another", lock: one + "images:\n" + image("a/b:1@"+dig("c"), dig("d"), on("amd64", dig("d"))), want: []string{"6 two-digests image a/b:1@" + dig("c")}},
@@ -118,6 +121,11 @@ func TestLock(t *testing.T) {
 			}
 			if rep.Code() != code || sum.Findings != len(want) {
 				t.Errorf("exit code %d, %d findings; want %d, %d", rep.Code(), sum.Findings, code, len(want))
+			}
+			for _, r := range rep.Records() {
+				if strings.Contains(r.Name, "secret") {
+					t.Errorf("record of %s", r.Name)
+				}
 			}
 			for _, r := range rep.Findings() {
 				if r.Next == "" || r.Reason == "" || strings.Contains(r.Reason+r.Next, "secret") {

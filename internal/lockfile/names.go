@@ -246,11 +246,15 @@ func checkTime(t time.Time) error {
 }
 
 // show gives a value for an error: not all of a long one, and without what
-// stands before an @ as a name and password do. A digest after the @ makes it a
+// stands before an @ as a name and password do. The @ before a digest is that of a
 // reference.
 func show(s string) string {
-	if i := strings.LastIndexByte(s, '@'); i >= 0 && strings.Contains(s[:i], ":") && !strings.HasPrefix(s[i:], "@sha256:") {
-		s = "…" + s[i:]
+	rest, pin := s, ""
+	if i := strings.LastIndex(s, "@sha256:"); i >= 0 {
+		rest, pin = s[:i], s[i:]
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 && strings.Contains(rest[:i], ":") {
+		s = "…" + rest[i:] + pin
 	}
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "") + "…"

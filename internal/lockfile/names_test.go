@@ -99,6 +99,7 @@ func TestShow(t *testing.T) {
 		{"https://user:s@cret@host/a", "…@host/a"},
 		{"user:secret@host/a", "…@host/a"},
 		{ref, ref},
+		{"user:secret@host/a:1@sha256:12", "…@host/a:1@sha256:12"},
 		{"@babel/core", "@babel/core"},
 		{strings.Repeat("a", 200), strings.Repeat("a", 100) + "…"},
 		{strings.Repeat("a", 99) + "ü", strings.Repeat("a", 99) + "…"},

@@ -96,12 +96,12 @@ func Main(ctx context.Context, root *cobra.Command, args []string, s Streams) in
 		started = true
 		return fromEnvironment(cmd.Flags(), strings.ToUpper(root.Name()))
 	}
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(err, started)
 	if _, told := errors.AsType[*ResultError](err); err != nil && !told {
 		printError(s.Err, root.Name(), err)
 		if code == int(report.ClassUsage) && !started {
-			fmt.Fprintf(s.Err, "Run '%s --help' for usage.\n", root.Name())
+			fmt.Fprintf(s.Err, "Run '%s --help' for usage.\n", cmd.CommandPath())
 		}
 	}
 	return code

@@ -47,6 +47,9 @@ func (o *chartOptions) check(out string) error {
 	case !o.show && (o.capabilities.KubeVersion != "" || len(o.capabilities.APIVersions) > 0):
 		return cli.Usage("--kube-version and --api-versions go with --show-chart-images")
 	}
+	if err := o.capabilities.Check(); err != nil {
+		return cli.Usage("--kube-version: %v", err)
+	}
 	return nil
 }
 

@@ -30,11 +30,11 @@ func newServe(s cli.Streams) *cobra.Command {
 	o := &serveOptions{}
 	cmd := &cobra.Command{
 		Use:   "serve BUNDLE",
-		Short: "Serve an archive as registry, yum and raw repositories",
+		Short: "Serve an archive as registry, yum, raw and helm repositories",
 		Long: `serve answers image pulls, dnf and plain downloads straight from the archive, under
-the paths that a Nexus has: /v2/... for images, /repository/<repository>/... for RPMs
-and files. Nothing is unpacked and nothing can be written. Open http://HOST:PORT/ for
-what is there and how to use it. Stop it with Ctrl-C; open downloads finish first.
+the paths that a Nexus has: /v2/... for images, /repository/<repository>/... for RPMs,
+files and charts. Nothing is unpacked and nothing can be written. Open http://HOST:PORT/
+for what is there and how to use it. Stop it with Ctrl-C; open downloads finish first.
 
 With --repo-sign-key the metadata of every yum repository is signed as it is made, and
 the .repo files ask clients to check that. The passphrase of the key, if it has one,

@@ -156,7 +156,7 @@ func (e *examiner) render(c *v2.Chart, caps Capabilities) error {
 	if caps.KubeVersion != "" {
 		v, err := common.ParseKubeVersion(caps.KubeVersion)
 		if err != nil {
-			return fmt.Errorf("kube version %q: %w", caps.KubeVersion, err)
+			return err
 		}
 		known.KubeVersion = *v
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"helm.sh/helm/v4/pkg/chart/common"
 
 	"airbundle/internal/digestio"
 	"airbundle/internal/helm"
@@ -43,6 +44,15 @@ type Limits struct {
 type Capabilities struct {
 	KubeVersion string   `json:"kubeVersion,omitempty"`
 	APIVersions []string `json:"apiVersions,omitempty"` // in addition to those of Kubernetes itself
+}
+
+// Check returns an error where KubeVersion is no version.
+func (c Capabilities) Check() error {
+	if c.KubeVersion == "" {
+		return nil
+	}
+	_, err := common.ParseKubeVersion(c.KubeVersion)
+	return err
 }
 
 // A task is the first line that Examine reads; the chart's archive follows.

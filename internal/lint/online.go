@@ -90,6 +90,9 @@ func (c *linter) askImage(ctx context.Context, i lockfile.Image) []Finding {
 	case httpx.StatusCode(err) == http.StatusNotFound:
 		q.gone(ctx)
 	case err != nil:
+		if wrongKind(err) && q.imageID(ctx) {
+			break
+		}
 		q.add(Gone, report.Classify(err), "see that the registry can be reached, and mend the digest if it is wrong", "%v", err)
 	case node.Config != nil:
 		for _, p := range slices.Sorted(maps.Keys(i.Platforms)) {
@@ -99,6 +102,12 @@ func (c *linter) askImage(ctx context.Context, i lockfile.Image) []Finding {
 		q.platforms(ctx, children(node.Manifests))
 	}
 	return q.out
+}
+
+// wrongKind tells that the registry may have the digest, but not as a manifest: asked for
+// the config of an image as one, distribution 2.8 (registry:2) answers 500, others send it.
+func wrongKind(err error) bool {
+	return httpx.StatusCode(err) == http.StatusInternalServerError || report.Classify(err) == report.ClassContent
 }
 
 // node reads a manifest or index by digest.
@@ -163,6 +172,19 @@ func (q *imageQuestion) gone(ctx context.Context) {
 		q.add(Gone, 0, again, "the registry has no manifest %s", q.i.Digest)
 		return
 	}
+	if q.imageID(ctx) {
+		return
+	}
+	q.add(Gone, 0, again, "the registry has no manifest %s; the name stands for %s now", q.i.Digest, now.Digest)
+}
+
+// imageID finds out whether the digest is the ID of the image that the name stands for
+// now, and says so.
+func (q *imageQuestion) imageID(ctx context.Context) bool {
+	now, err := q.o.Images.Resolve(ctx, q.i.Source)
+	if err != nil {
+		return false
+	}
 	of := []digest.Digest{now.Digest}
 	if node, err := q.node(ctx, now.Digest); err == nil && node.Config == nil {
 		of = of[:0]
@@ -176,8 +198,8 @@ func (q *imageQuestion) gone(ctx context.Context) {
 	for _, d := range of {
 		if q.configOf(ctx, d) == q.i.Digest {
 			q.add(ConfigDigest, 0, "write "+string(now.Digest), "%s is the image ID, the digest of the config of %s, not of a manifest", q.i.Digest, d)
-			return
+			return true
 		}
 	}
-	q.add(Gone, 0, again, "the registry has no manifest %s; the name stands for %s now", q.i.Digest, now.Digest)
+	return false
 }

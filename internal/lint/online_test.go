@@ -22,6 +22,7 @@ type registry struct {
 	manifests map[digest.Digest]string
 	names     map[string]digest.Digest
 	down      error
+	blob      digest.Digest // what the registry has, and answers as registry:2 does a question for a config
 }
 
 func (r registry) Resolve(_ context.Context, source string) (ocispec.Descriptor, error) {
@@ -34,6 +35,9 @@ func (r registry) Resolve(_ context.Context, source string) (ocispec.Descriptor,
 func (r registry) Manifest(_ context.Context, _ string, d digest.Digest) ([]byte, string, error) {
 	if r.down != nil {
 		return nil, "", r.down
+	}
+	if d == r.blob {
+		return nil, "", fmt.Errorf("manifest %s: %w", d, &httpx.StatusError{Code: http.StatusInternalServerError})
 	}
 	raw, ok := r.manifests[d]
 	if !ok {
@@ -93,6 +97,15 @@ func TestAskImages(t *testing.T) {
 				t.Errorf("notes %q", rep.Notes)
 			}
 		})
+	}
+	// registry:2 answers 500 where a config is asked for as a manifest.
+	for id, want := range map[string]string{"d": "6 config-digest image i:1", "9": "6 gone image i:1"} {
+		r := reg
+		r.blob = digest.Digest(dig(id))
+		rep, _ := run1(t, one+"images:\n"+image("i:1", dig(id), on("amd64", dig(id))), Options{Images: r})
+		if diff := cmp.Diff([]string{want}, findings(rep)); diff != "" {
+			t.Errorf("answer 500: -want +got\n%s", diff)
+		}
 	}
 	// What cannot be found out cannot be accepted.
 	r := reg

@@ -16,7 +16,7 @@ import (
 	"airbundle/internal/lock"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/rpm"
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/rpmtest"
 )
 
@@ -83,15 +83,15 @@ type repository struct {
 // newRepository makes a repository at a place, with the test's key.
 func newRepository(t *testing.T, at string, specs ...rpmtest.Spec) *repository {
 	t.Helper()
-	return withSlices(t, at, repodata.Slices{}, specs...)
+	return withSlices(t, at, createrepo.Slices{}, specs...)
 }
 
 // withSlices makes a repository that has modules, groups and advisories, too.
-func withSlices(t *testing.T, at string, slices repodata.Slices, specs ...rpmtest.Spec) *repository {
+func withSlices(t *testing.T, at string, slices createrepo.Slices, specs ...rpmtest.Spec) *repository {
 	t.Helper()
 	key := rpmtest.Key(t)
 	repo := &repository{rpms: map[string][]byte{}, mirrors: []string{at}, keys: []lockfile.Key{{ID: key.ID, Armor: key.Armor}}}
-	var entries []repodata.Entry
+	var entries []createrepo.Entry
 	for _, s := range specs {
 		raw := rpmtest.Build(t, s)
 		p, err := rpm.Read(bytes.NewReader(raw))
@@ -100,9 +100,9 @@ func withSlices(t *testing.T, at string, slices repodata.Slices, specs ...rpmtes
 		}
 		location := "Packages/" + s.FileName()
 		repo.rpms[location] = raw
-		entries = append(entries, repodata.Entry{Package: p, Location: location, Digest: digest.FromBytes(raw), Size: int64(len(raw)), Time: 1})
+		entries = append(entries, createrepo.Entry{Package: p, Location: location, Digest: digest.FromBytes(raw), Size: int64(len(raw)), Time: 1})
 	}
-	set, err := repodata.Write(entries, slices)
+	set, err := createrepo.Write(entries, slices)
 	if err != nil {
 		t.Fatal(err)
 	}

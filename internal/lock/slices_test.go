@@ -9,7 +9,7 @@ import (
 
 	"airbundle/internal/lock"
 	"airbundle/internal/lockfile"
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 )
 
 const modulesYAML = `---
@@ -62,7 +62,7 @@ const updateinfoXML = `<?xml version="1.0" encoding="UTF-8"?>
 
 func sliced(t *testing.T) (*world, *lockfile.Request) {
 	w := newWorld(t)
-	w.repos = repositories{"base": withSlices(t, "https://m/", repodata.Slices{Modules: []byte(modulesYAML), Comps: []byte(compsXML), Updateinfo: []byte(updateinfoXML)},
+	w.repos = repositories{"base": withSlices(t, "https://m/", createrepo.Slices{Modules: []byte(modulesYAML), Comps: []byte(compsXML), Updateinfo: []byte(updateinfoXML)},
 		signed(t, "app", "1.0", "x86_64"), signed(t, "unused", "1.0", "x86_64"))}
 	req := request("x86_64")
 	req.Repos = []lockfile.Repo{{ID: "base", BaseURL: "https://m", GPGKeys: []string{"K"}}}

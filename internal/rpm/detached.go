@@ -13,6 +13,12 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
+// Where a repository keeps its repomd.xml, and the detached signature over it.
+const (
+	RepomdPath    = "repodata/repomd.xml"
+	SignaturePath = RepomdPath + ".asc"
+)
+
 // maxDetached caps a file of detached signatures: real ones have a few hundred bytes.
 const maxDetached = 64 << 10
 

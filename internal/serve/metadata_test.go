@@ -15,14 +15,14 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/google/go-cmp/cmp"
 
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/rpmtest"
 	"airbundle/internal/serve"
 )
 
-func signer(t *testing.T, key *rpmtest.Signer) *repodata.Signer {
+func signer(t *testing.T, key *rpmtest.Signer) *createrepo.Signer {
 	t.Helper()
-	s, err := repodata.NewSigner(key.Private(t, ""), nil)
+	s, err := createrepo.NewSigner(key.Private(t, ""), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/report"
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
 	"airbundle/manifest"
 )
@@ -63,7 +63,7 @@ type Options struct {
 
 	// Sign signs the repomd.xml of every repository, and its public key is offered with
 	// those of the RPMs; nil: they are not signed.
-	Sign *repodata.Signer
+	Sign *createrepo.Signer
 }
 
 // A Server is an http.Handler over one bundle.

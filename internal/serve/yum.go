@@ -19,7 +19,7 @@ import (
 
 	"airbundle/internal/digestio"
 	"airbundle/internal/rpm"
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
 	"airbundle/manifest"
 )
@@ -72,13 +72,13 @@ func (s *Server) repodata(ctx context.Context, set *rpmSet) (map[string][]byte, 
 		return set.made, nil
 	}
 	ctx = context.WithoutCancel(ctx)
-	var entries []repodata.Entry
+	var entries []createrepo.Entry
 	for _, p := range set.packages {
 		pkg, err := readHeader(ctx, s.store, p.desc)
 		if err != nil {
 			return nil, fmt.Errorf("read header of %s (%s): %w", p.rpm.Path(), p.desc.Digest, err)
 		}
-		entries = append(entries, repodata.Entry{
+		entries = append(entries, createrepo.Entry{
 			Package: pkg, Location: p.file, Digest: p.desc.Digest, Size: p.desc.Size, Time: pkg.BuildTime,
 		})
 	}
@@ -86,7 +86,7 @@ func (s *Server) repodata(ctx context.Context, set *rpmSet) (map[string][]byte, 
 	if err != nil {
 		return nil, err
 	}
-	data, err := repodata.Write(entries, with)
+	data, err := createrepo.Write(entries, with)
 	if err != nil {
 		return nil, fmt.Errorf("write repodata of %s: %w", set.place.Path, err)
 	}
@@ -95,7 +95,7 @@ func (s *Server) repodata(ctx context.Context, set *rpmSet) (map[string][]byte, 
 		made[strings.TrimPrefix(name, "repodata/")] = raw
 	}
 	if s.opts.Sign != nil {
-		if made[path.Base(repodata.SignaturePath)], err = s.opts.Sign.Sign(data.Repomd); err != nil {
+		if made[path.Base(rpm.SignaturePath)], err = s.opts.Sign.Sign(data.Repomd); err != nil {
 			return nil, err
 		}
 	}
@@ -103,7 +103,7 @@ func (s *Server) repodata(ctx context.Context, set *rpmSet) (map[string][]byte, 
 	return made, nil
 }
 
-func (s *Server) readSlices(ctx context.Context, metadata []manifest.Metadata) (out repodata.Slices, err error) {
+func (s *Server) readSlices(ctx context.Context, metadata []manifest.Metadata) (out createrepo.Slices, err error) {
 	for _, m := range metadata {
 		to := map[string]*[]byte{
 			manifest.MetadataModules: &out.Modules, manifest.MetadataComps: &out.Comps, manifest.MetadataUpdateinfo: &out.Updateinfo,

@@ -11,7 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"airbundle/internal/rpm"
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/rpmtest"
 )
 
@@ -20,7 +20,7 @@ func makeRepository(ts *testscript.TestScript, args []string) {
 	dir := ts.MkAbs(args[0])
 	for _, arch := range []string{"x86_64", "aarch64"} {
 		files := map[string][]byte{}
-		var entries []repodata.Entry
+		var entries []createrepo.Entry
 		for _, text := range args[1:] {
 			s := spec(ts, text, arch)
 			raw := rpmtest.Build(worldOf(ts).t, s)
@@ -28,12 +28,12 @@ func makeRepository(ts *testscript.TestScript, args []string) {
 			ts.Check(err)
 			location := "Packages/" + s.FileName()
 			files[location] = raw
-			entries = append(entries, repodata.Entry{Package: p, Location: location, Digest: digest.FromBytes(raw), Size: int64(len(raw)), Time: 1})
+			entries = append(entries, createrepo.Entry{Package: p, Location: location, Digest: digest.FromBytes(raw), Size: int64(len(raw)), Time: 1})
 		}
-		set, err := repodata.Write(entries, repodata.Slices{})
+		set, err := createrepo.Write(entries, createrepo.Slices{})
 		ts.Check(err)
 		maps.Copy(files, set.Files)
-		files[repodata.RepomdPath] = set.Repomd
+		files[rpm.RepomdPath] = set.Repomd
 		for name, raw := range files {
 			to := filepath.Join(dir, arch, name)
 			ts.Check(os.MkdirAll(filepath.Dir(to), 0o755))

@@ -13,7 +13,7 @@ import (
 	"airbundle/internal/digestio"
 	"airbundle/internal/regular"
 	"airbundle/internal/report"
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/serve"
 )
 
@@ -99,7 +99,7 @@ const maxSignKey = 1 << 20
 
 // repoSigner reads the key that signs repository metadata; no path means no signer. No
 // error holds anything of the file or the passphrase.
-func repoSigner(path string) (*repodata.Signer, error) {
+func repoSigner(path string) (*createrepo.Signer, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -112,8 +112,8 @@ func repoSigner(path string) (*repodata.Signer, error) {
 	if err != nil {
 		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--repo-sign-key %s: %w", path, err))
 	}
-	signer, err := repodata.NewSigner(armored, []byte(os.Getenv("SEEDER_REPO_SIGN_PASSPHRASE")))
-	if errors.Is(err, repodata.ErrLocked) {
+	signer, err := createrepo.NewSigner(armored, []byte(os.Getenv("SEEDER_REPO_SIGN_PASSPHRASE")))
+	if errors.Is(err, createrepo.ErrLocked) {
 		err = fmt.Errorf("%w: set SEEDER_REPO_SIGN_PASSPHRASE", err)
 	}
 	if err != nil {

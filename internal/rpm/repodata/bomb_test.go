@@ -16,6 +16,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"airbundle/internal/rpm/catalog"
+	"airbundle/internal/rpm/xmlscan"
 )
 
 // bombs unpack to what is given, in some packings.
@@ -56,11 +57,11 @@ func TestBombs(t *testing.T) {
 		for name, data := range bombs(t, parts[0], parts[1], 2*limit, "gzip", "zstd", "xz") {
 			var err error
 			used := memory(func() {
-				err = unpack(bytes.NewReader(data), limit, func(s *scanner) error {
-					if s.root("metadata") {
-						s.skip()
+				err = unpack(bytes.NewReader(data), limit, func(s *xmlscan.Scanner) error {
+					if s.Root("metadata") {
+						s.Skip()
 					}
-					return s.err
+					return s.Err()
 				})
 			})
 			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("more than the %d bytes allowed", limit)) {
@@ -98,11 +99,11 @@ func TestBombBzip2(t *testing.T) {
 		t.Fatal(err)
 	}
 	for limit, want := range map[int64]string{1 << 20: "more than the 1048576 bytes allowed", 4 << 20: "the document ends in element"} {
-		err := unpack(bytes.NewReader(data), limit, func(s *scanner) error {
-			if s.root("metadata") {
-				s.skip()
+		err := unpack(bytes.NewReader(data), limit, func(s *xmlscan.Scanner) error {
+			if s.Root("metadata") {
+				s.Skip()
 			}
-			return s.err
+			return s.Err()
 		})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("limit %d: %v; want %q", limit, err, want)
@@ -128,10 +129,10 @@ func TestBombOfEntries(t *testing.T) {
 				text.WriteString(strings.ReplaceAll(tt.entry, "%d", strconv.Itoa(i)))
 			}
 			text.WriteString("</format></package></metadata>")
-			p := primary{s: newScanner(strings.NewReader(text.String())), b: catalog.NewBuilder(), bounds: tt.bounds}
+			p := primary{s: xmlscan.New(strings.NewReader(text.String())), b: catalog.NewBuilder(), bounds: tt.bounds}
 			p.metadata()
-			if got := p.s.err != nil && strings.Contains(p.s.err.Error(), "different texts, allowed"); got != refused {
-				t.Errorf("%d of %s with %+v: %v", n, tt.entry, tt.bounds, p.s.err)
+			if got := p.s.Err() != nil && strings.Contains(p.s.Err().Error(), "different texts, allowed"); got != refused {
+				t.Errorf("%d of %s with %+v: %v", n, tt.entry, tt.bounds, p.s.Err())
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"airbundle/internal/rpm/catalog"
+	"airbundle/internal/rpm/xmlscan"
 )
 
 const maxComps = 32 << 20 // a distribution's has 1 MB
@@ -17,7 +18,7 @@ const maxComps = 32 << 20 // a distribution's has 1 MB
 func ParseComps(r io.Reader) (*catalog.Comps, error) {
 	c := &comps{}
 	err := readWhole("comps", r, maxComps, func(text []byte) error {
-		c.text, c.s = text, newScanner(bytes.NewReader(text))
+		c.text, c.s = text, xmlscan.New(bytes.NewReader(text))
 		return c.read()
 	})
 	if err != nil {
@@ -28,59 +29,59 @@ func ParseComps(r io.Reader) (*catalog.Comps, error) {
 
 type comps struct {
 	text []byte // the whole document
-	s    *scanner
+	s    *xmlscan.Scanner
 	out  catalog.Comps
 }
 
 func (c *comps) read() error {
 	s := c.s
-	if !s.root("comps") {
-		return s.err
+	if !s.Root("comps") {
+		return s.Err()
 	}
-	for s.child() {
-		at := s.tagAt
-		switch string(s.name) {
+	for s.Child() {
+		at := s.TagOffset()
+		switch string(s.Name()) {
 		case "group":
 			g := c.group()
 			g.Raw = c.since(at)
 			if c.out.Groups = append(c.out.Groups, g); g.ID == "" {
-				s.fail("a group without an id")
+				s.Fail("a group without an id")
 			}
 		case "environment":
 			e := c.environment()
 			e.Raw = c.since(at)
 			if c.out.Environments = append(c.out.Environments, e); e.ID == "" {
-				s.fail("an environment without an id")
+				s.Fail("an environment without an id")
 			}
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
-	return s.finish()
+	return s.Finish()
 }
 
 // since returns the document from an offset to where the scanner is.
 func (c *comps) since(at int64) []byte {
-	return c.text[at : c.s.base+int64(c.s.pos)]
+	return c.text[at:c.s.Offset()]
 }
 
 func (c *comps) group() (g catalog.Group) {
-	for s := c.s; s.child(); {
-		switch string(s.name) {
+	for s := c.s; s.Child(); {
+		switch string(s.Name()) {
 		case "id":
-			g.ID = s.string()
+			g.ID = string(s.Trimmed())
 		case "name":
 			c.name(&g.Name)
 		case "packagelist":
-			for s.child() {
-				if string(s.name) == "packagereq" {
+			for s.Child() {
+				if string(s.Name()) == "packagereq" {
 					c.pkg(&g)
 				} else {
-					s.skip()
+					s.Skip()
 				}
 			}
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
 	return g
@@ -88,11 +89,11 @@ func (c *comps) group() (g catalog.Group) {
 
 // name reads a name, unless it is one in some language.
 func (c *comps) name(to *string) {
-	if len(c.s.attr("xml:lang")) > 0 {
-		c.s.skip()
+	if len(c.s.Attr("xml:lang")) > 0 {
+		c.s.Skip()
 		return
 	}
-	*to = c.s.string()
+	*to = string(c.s.Trimmed())
 }
 
 // groupTypes are the types of packages in a group.
@@ -104,21 +105,21 @@ var groupTypes = map[string]catalog.GroupType{
 // pkg reads one package of a group.
 func (c *comps) pkg(g *catalog.Group) {
 	s := c.s
-	kind, known := groupTypes[string(s.attr("type"))]
+	kind, known := groupTypes[string(s.Attr("type"))]
 	p := catalog.GroupPackage{
-		Type: kind, Requires: string(s.attr("requires")),
-		Arches: strings.FieldsFunc(string(s.attr("arch")), func(r rune) bool { return r == ',' || r == ' ' }),
+		Type: kind, Requires: string(s.Attr("requires")),
+		Arches: strings.FieldsFunc(string(s.Attr("arch")), func(r rune) bool { return r == ',' || r == ' ' }),
 	}
-	if p.Name = s.string(); known && p.Name != "" {
+	if p.Name = string(s.Trimmed()); known && p.Name != "" {
 		g.Packages = append(g.Packages, p)
 	}
 }
 
 func (c *comps) environment() (e catalog.Environment) {
-	for s := c.s; s.child(); {
-		switch string(s.name) {
+	for s := c.s; s.Child(); {
+		switch string(s.Name()) {
 		case "id":
-			e.ID = s.string()
+			e.ID = string(s.Trimmed())
 		case "name":
 			c.name(&e.Name)
 		case "grouplist":
@@ -130,7 +131,7 @@ func (c *comps) environment() (e catalog.Environment) {
 				}
 			})
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
 	return e
@@ -138,13 +139,13 @@ func (c *comps) environment() (e catalog.Environment) {
 
 // groupIDs reads a list of groups.
 func (c *comps) groupIDs(add func(id string, taken bool)) {
-	for s := c.s; s.child(); {
-		if string(s.name) != "groupid" {
-			s.skip()
+	for s := c.s; s.Child(); {
+		if string(s.Name()) != "groupid" {
+			s.Skip()
 			continue
 		}
-		taken := string(s.attr("default")) == "true"
-		if id := s.string(); id != "" {
+		taken := string(s.Attr("default")) == "true"
+		if id := string(s.Trimmed()); id != "" {
 			add(id, taken)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/report"
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/repodata"
 )
 
@@ -25,7 +26,7 @@ type moving struct {
 }
 
 func (m *moving) open(_ context.Context, path string) (io.ReadCloser, error) {
-	if strings.HasSuffix(path, repodata.RepomdPath) {
+	if strings.HasSuffix(path, rpm.RepomdPath) {
 		m.begun++
 	}
 	s := m.sites[min(m.begun, len(m.sites))-1]
@@ -67,7 +68,7 @@ func TestReadPrimaryOfAMovingRepository(t *testing.T) {
 		{"gone", []site{whole.without("repodata/p.xml")}, 2, "repodata/p.xml: repomd.xml names it, but it is not there"},
 		{"replaced, then gone", []site{whole.with(other), whole.without("repodata/p.xml"), whole}, 2, "not there"},
 		{"malformed", []site{siteOf([]byte("<html/>")), whole}, 1, `root element "html"`},
-		{"repomd malformed", []site{{repodata.RepomdPath: []byte("<html/>")}, whole}, 1, `root element "html"`},
+		{"repomd malformed", []site{{rpm.RepomdPath: []byte("<html/>")}, whole}, 1, `root element "html"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &moving{sites: tt.sites}
@@ -88,7 +89,7 @@ func TestReadPrimaryOfAMovingRepository(t *testing.T) {
 // TestServedOfAMovingRepository: a list that is gone is no reason to believe another
 // directory's, for clients that read repomd.xml would not.
 func TestServedOfAMovingRepository(t *testing.T) {
-	below := site{"os/" + repodata.RepomdPath: siteOf(nil)[repodata.RepomdPath]}
+	below := site{"os/" + rpm.RepomdPath: siteOf(nil)[rpm.RepomdPath]}
 	maps.Copy(below, siteOf([]byte(smallPrimary))) // and a whole one above
 	m := &moving{sites: []site{below}}
 	got, err := repodata.Served(t.Context(), m.open, "os")
@@ -125,7 +126,7 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 	for name, s := range map[string]site{
-		"repomd":  {repodata.RepomdPath: []byte("<repomd>")},
+		"repomd":  {rpm.RepomdPath: []byte("<repomd>")},
 		"primary": siteOf([]byte("<metadata>")),
 	} {
 		_, err := repodata.ReadPrimary(t.Context(), s.open)

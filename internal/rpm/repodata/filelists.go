@@ -1,6 +1,10 @@
 package repodata
 
-import "io"
+import (
+	"io"
+
+	"airbundle/internal/rpm/xmlscan"
+)
 
 // ParseFilelists reads a list of all files of all packages (filelists.xml), packed in any
 // of the ways of ParsePrimary, as a stream, and returns for each of the wanted paths the
@@ -9,23 +13,23 @@ import "io"
 // the line, or that of r.
 func ParseFilelists(r io.Reader, paths map[string]bool) (map[string][]string, error) {
 	owners := map[string][]string{}
-	err := read("filelists", r, maxOpen, func(s *scanner) error {
+	err := read("filelists", r, maxOpen, func(s *xmlscan.Scanner) error {
 		found := 0
-		if !s.root("filelists") {
-			return s.err
+		if !s.Root("filelists") {
+			return s.Err()
 		}
-		for s.child() {
-			if string(s.name) != "package" {
-				s.skip()
+		for s.Child() {
+			if string(s.Name()) != "package" {
+				s.Skip()
 				continue
 			}
 			if found++; found > maxPackages {
-				s.fail("more than the %d packages allowed", maxPackages)
+				s.Fail("more than the %d packages allowed", maxPackages)
 				break
 			}
 			owned(s, paths, owners)
 		}
-		return s.err
+		return s.Err()
 	})
 	if err != nil {
 		return nil, err
@@ -34,18 +38,18 @@ func ParseFilelists(r io.Reader, paths map[string]bool) (map[string][]string, er
 }
 
 // owned reads one package.
-func owned(s *scanner, paths map[string]bool, owners map[string][]string) {
-	id := string(s.attr("pkgid"))
+func owned(s *xmlscan.Scanner, paths map[string]bool, owners map[string][]string) {
+	id := string(s.Attr("pkgid"))
 	if id == "" || len(id) > maxChecksum {
-		s.fail("a package without a pkgid")
+		s.Fail("a package without a pkgid")
 		return
 	}
-	for s.child() {
-		if string(s.name) != "file" {
-			s.skip()
+	for s.Child() {
+		if string(s.Name()) != "file" {
+			s.Skip()
 			continue
 		}
-		path := s.text()
+		path := s.Text()
 		if !paths[string(path)] {
 			continue
 		}

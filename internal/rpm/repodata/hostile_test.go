@@ -21,6 +21,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/repodata"
 )
 
@@ -99,17 +100,17 @@ func TestChecksumOfTheListInEveryType(t *testing.T) {
 	list := []byte(smallPrimary)
 	for _, kind := range []string{"md5", "sha", "sha1", "sha224", "sha256", "sha384", "sha512"} {
 		value := hashOf(kind, list)
-		s := site{repodata.RepomdPath: repomdOf(kind, strings.ToUpper(value), "p"), "p": list}
+		s := site{rpm.RepomdPath: repomdOf(kind, strings.ToUpper(value), "p"), "p": list}
 		if got, err := repodata.ReadPrimary(t.Context(), s.plainOpen); err != nil || len(got) != 1 {
 			t.Errorf("%s: %v, %v", kind, got, err)
 		}
 		last := map[bool]string{true: "1", false: "0"}[strings.HasSuffix(value, "0")]
-		s[repodata.RepomdPath] = repomdOf(kind, value[:len(value)-1]+last, "p")
+		s[rpm.RepomdPath] = repomdOf(kind, value[:len(value)-1]+last, "p")
 		if _, err := repodata.ReadPrimary(t.Context(), s.plainOpen); !errors.Is(err, repodata.ErrMismatch) || !strings.Contains(err.Error(), value) {
 			t.Errorf("%s, one digit off: %v", kind, err)
 		}
 		for _, wrong := range []string{value[:len(value)-2], value + "00", "0x" + value[2:], ""} {
-			s[repodata.RepomdPath] = repomdOf(kind, wrong, "p")
+			s[rpm.RepomdPath] = repomdOf(kind, wrong, "p")
 			if _, err := repodata.ReadPrimary(t.Context(), s.plainOpen); err == nil || errors.Is(err, repodata.ErrMismatch) {
 				t.Errorf("%s %q: %v", kind, wrong, err)
 			}
@@ -232,7 +233,7 @@ func xzWithDictionary(code byte) []byte {
 // TestRepomdIsNotUnpacked: clients do not unpack it either.
 func TestRepomdIsNotUnpacked(t *testing.T) {
 	for name, data := range packed(t, string(repomdOf("md5", strings.Repeat("0", 32), "p"))) {
-		_, err := repodata.ReadPrimary(t.Context(), site{repodata.RepomdPath: data}.plainOpen)
+		_, err := repodata.ReadPrimary(t.Context(), site{rpm.RepomdPath: data}.plainOpen)
 		if _, ok := errors.AsType[*repodata.MalformedError](err); !ok {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"airbundle/internal/rpm/catalog"
+	"airbundle/internal/rpm/xmlscan"
 )
 
 // Bounds of a primary list: several times what the repositories of whole distributions have.
@@ -31,10 +32,10 @@ type bounds struct {
 // names the line, or that of r.
 func ParsePrimary(r io.Reader) (*catalog.Catalog, error) {
 	var c *catalog.Catalog
-	err := read("primary", r, maxPrimary, func(s *scanner) error {
+	err := read("primary", r, maxPrimary, func(s *xmlscan.Scanner) error {
 		p := primary{s: s, b: catalog.NewBuilder(), bounds: bounds{maxEntries, maxTexts}}
-		if p.metadata(); s.err != nil {
-			return s.err
+		if p.metadata(); s.Err() != nil {
+			return s.Err()
 		}
 		c = p.b.Catalog()
 		return nil
@@ -47,18 +48,18 @@ func ParsePrimary(r io.Reader) (*catalog.Catalog, error) {
 
 // scanListed collects the packages of a primary list, of which it keeps nothing but location and
 // checksum, and asks for nothing else.
-func scanListed(s *scanner) (map[string]Checksum, error) {
+func scanListed(s *xmlscan.Scanner) (map[string]Checksum, error) {
 	listed := map[string]Checksum{}
 	p := primary{s: s, listed: listed}
-	if p.metadata(); s.err != nil {
-		return nil, s.err
+	if p.metadata(); s.Err() != nil {
+		return nil, s.Err()
 	}
 	return listed, nil
 }
 
 // A primary reads a primary list into a catalog, or into a list of checksums.
 type primary struct {
-	s      *scanner
+	s      *xmlscan.Scanner
 	b      *catalog.Builder
 	listed map[string]Checksum
 	bounds bounds
@@ -79,20 +80,20 @@ var relations = [...]string{"provides", "requires", "conflicts", "obsoletes", "r
 // metadata reads the root element.
 func (p *primary) metadata() {
 	s := p.s
-	if !s.root("metadata") {
+	if !s.Root("metadata") {
 		return
 	}
-	for s.child() {
-		if string(s.name) != "package" {
-			s.skip()
+	for s.Child() {
+		if string(s.Name()) != "package" {
+			s.Skip()
 			continue
 		}
 		if p.found++; p.found > maxPackages {
-			s.fail("more than the %d packages allowed", maxPackages)
+			s.Fail("more than the %d packages allowed", maxPackages)
 			return
 		}
 		p.reset()
-		if p.children(); s.err == nil {
+		if p.children(); s.Err() == nil {
 			p.add()
 		}
 	}
@@ -107,15 +108,15 @@ func (p *primary) reset() {
 
 // children reads the elements of a package.
 func (p *primary) children() {
-	for s := p.s; s.child(); {
-		switch string(s.name) {
+	for s := p.s; s.Child(); {
+		switch string(s.Name()) {
 		case "checksum":
-			p.sum = s.checksum()
+			p.sum = scanChecksum(s)
 		case "location":
 			p.location()
 		default:
 			if p.b == nil {
-				s.skip()
+				s.Skip()
 			} else {
 				p.field()
 			}
@@ -126,66 +127,66 @@ func (p *primary) children() {
 // location reads where the package is.
 func (p *primary) location() {
 	s := p.s
-	href := s.attr("href")
+	href := s.Attr("href")
 	switch {
 	case len(href) > maxLocation:
-		s.fail("a location of %d bytes", len(href))
+		s.Fail("a location of %d bytes", len(href))
 	case p.b == nil:
 		p.where = string(href)
 	default:
 		p.pkg.Location = p.b.Keep(href)
-		p.pkg.Base = p.b.Text(s.attr("xml:base"))
+		p.pkg.Base = p.b.Text(s.Attr("xml:base"))
 	}
-	s.skip()
+	s.Skip()
 }
 
 // field reads an element that a catalog wants and a list of checksums does not.
 func (p *primary) field() {
-	switch s := p.s; string(s.name) {
+	switch s := p.s; string(s.Name()) {
 	case "name":
-		p.pkg.Name = p.b.Text(trim(s.text()))
+		p.pkg.Name = p.b.Text(s.Trimmed())
 	case "arch":
-		p.pkg.Arch = p.b.Text(trim(s.text()))
+		p.pkg.Arch = p.b.Text(s.Trimmed())
 	case "version":
 		p.version()
 	case "size":
-		p.pkg.Size = s.number("package")
-		s.skip()
+		p.pkg.Size = s.Number("package")
+		s.Skip()
 	case "format":
 		p.format()
 	default:
-		s.skip()
+		s.Skip()
 	}
 }
 
 // version reads the version of the package.
 func (p *primary) version() {
 	s := p.s
-	epoch, version := s.attr("epoch"), s.attr("ver")
-	s.parseNumber(epoch, "epoch")
+	epoch, version := s.Attr("epoch"), s.Attr("ver")
+	s.ParseNumber(epoch, "epoch")
 	if len(version) == 0 {
-		s.fail("a version without ver")
+		s.Fail("a version without ver")
 	}
-	p.pkg.EVR = p.b.EVR(epoch, version, s.attr("rel"))
-	s.skip()
+	p.pkg.EVR = p.b.EVR(epoch, version, s.Attr("rel"))
+	s.Skip()
 }
 
 // format reads what rpm says of the package.
 func (p *primary) format() {
 	s := p.s
-	for s.child() {
-		switch string(s.name) {
+	for s.Child() {
+		switch string(s.Name()) {
 		case "file":
 			p.file()
 		case "sourcerpm":
-			p.pkg.SourceRPM = p.b.Text(trim(s.text()))
+			p.pkg.SourceRPM = p.b.Text(s.Trimmed())
 		case "header-range":
-			p.pkg.HeaderStart, p.pkg.HeaderEnd = headerRange(s.attr("start"), s.attr("end"))
-			s.skip()
+			p.pkg.HeaderStart, p.pkg.HeaderEnd = headerRange(s.Attr("start"), s.Attr("end"))
+			s.Skip()
 		default:
-			at := slices.Index(relations[:], string(s.name))
+			at := slices.Index(relations[:], string(s.Name()))
 			if at < 0 {
-				s.skip()
+				s.Skip()
 				continue
 			}
 			p.entries(&p.deps[at])
@@ -210,7 +211,7 @@ func headerRange(start, end []byte) (int64, int64) {
 // file reads a path that the package owns. Whether it is a directory or a ghost is no matter for
 // those who require it.
 func (p *primary) file() {
-	path := p.s.text()
+	path := p.s.Text()
 	if len(path) == 0 {
 		return
 	}
@@ -221,12 +222,12 @@ func (p *primary) file() {
 // entries reads a list of dependencies.
 func (p *primary) entries(list *[]catalog.DepID) {
 	s := p.s
-	for s.child() {
-		if string(s.name) == "entry" {
+	for s.Child() {
+		if string(s.Name()) == "entry" {
 			p.count()
 			*list = append(*list, p.b.Dep(p.entry()))
 		}
-		s.skip()
+		s.Skip()
 	}
 }
 
@@ -235,24 +236,24 @@ func (p *primary) entries(list *[]catalog.DepID) {
 func (p *primary) entry() catalog.Dependency {
 	var name, flags, epoch, version, release, kind []byte
 	s := p.s
-	for _, a := range s.attrs {
-		switch string(a.name) {
+	for _, a := range s.Attrs() {
+		switch string(a.Name) {
 		case "name":
-			name = s.value(a)
+			name = s.Value(a)
 		case "flags":
-			flags = s.value(a)
+			flags = s.Value(a)
 		case "epoch":
-			epoch = s.value(a)
+			epoch = s.Value(a)
 		case "ver":
-			version = s.value(a)
+			version = s.Value(a)
 		case "rel":
-			release = s.value(a)
+			release = s.Value(a)
 		case "kind":
-			kind = s.value(a)
+			kind = s.Value(a)
 		}
 	}
 	if len(name) == 0 {
-		s.fail("an entry without name")
+		s.Fail("an entry without name")
 	}
 	if len(kind) > 0 && string(kind) != "package" {
 		name = slices.Concat(kind, []byte{':'}, name)
@@ -285,14 +286,14 @@ func (p *primary) flags(text []byte) catalog.Flags {
 	case "NE":
 		return catalog.Less | catalog.Greater
 	}
-	p.s.fail("flags %q are no comparison", text)
+	p.s.Fail("flags %q are no comparison", text)
 	return 0
 }
 
 // count holds the list to what memory there is for it.
 func (p *primary) count() {
 	if p.kept++; p.kept > p.bounds.entries || p.b.Texts() > p.bounds.texts {
-		p.s.fail("more than the %d dependencies and files, or %d different texts, allowed", p.bounds.entries, p.bounds.texts)
+		p.s.Fail("more than the %d dependencies and files, or %d different texts, allowed", p.bounds.entries, p.bounds.texts)
 	}
 }
 
@@ -305,9 +306,9 @@ func (p *primary) add() {
 	}
 	switch {
 	case k.Location == "" || p.sum.Type == "":
-		s.fail("a package without location or checksum")
+		s.Fail("a package without location or checksum")
 	case k.Name == 0 || k.Arch == 0 || k.EVR == 0:
-		s.fail("a package without name, arch or version")
+		s.Fail("a package without name, arch or version")
 	}
 	p.digest = append(append(append(p.digest[:0], p.sum.Type...), ':'), p.sum.Value...)
 	k.Checksum = p.b.Keep(p.digest)
@@ -321,11 +322,11 @@ func (p *primary) add() {
 // list adds location and checksum of the package that was read.
 func (p *primary) list() {
 	if p.where == "" || p.sum.Type == "" {
-		p.s.fail("a package without location or checksum")
+		p.s.Fail("a package without location or checksum")
 		return
 	}
 	if have, ok := p.listed[p.where]; ok && have != p.sum {
-		p.s.fail("%s is listed with two checksums", p.where)
+		p.s.Fail("%s is listed with two checksums", p.where)
 	}
 	p.listed[p.where] = p.sum
 }

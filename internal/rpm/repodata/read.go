@@ -1,3 +1,9 @@
+// Package repodata reads the metadata of yum repositories: repomd.xml and the lists it
+// names, into a catalog to resolve against or into checksums to compare with. It also
+// cuts slices out of what repositories say of modules, groups and advisories, for those
+// who carry a part of their packages.
+//
+// It does not resolve dependencies, and whole metadata is written by package createrepo.
 package repodata
 
 import (
@@ -15,6 +21,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/errdef"
+
+	"airbundle/internal/rpm"
+	"airbundle/internal/rpm/xmlscan"
 )
 
 // Bounds of reading. The largest distribution repositories have 75,000 packages, and
@@ -80,7 +89,7 @@ func ReadPrimary(ctx context.Context, open OpenFunc) (map[string]Checksum, error
 
 func readOnce(ctx context.Context, open OpenFunc) (packages map[string]Checksum, err error) {
 	var list Data
-	err = readFile(ctx, open, RepomdPath, func(r io.Reader) (err error) {
+	err = readFile(ctx, open, rpm.RepomdPath, func(r io.Reader) (err error) {
 		list, err = primaryOf(r)
 		return err
 	})
@@ -118,7 +127,7 @@ func primaryOf(r io.Reader) (Data, error) {
 func readVerified(f io.Reader, want Checksum) (map[string]Checksum, error) {
 	raw := &hashing{r: &capped{r: f, left: maxPacked, limit: maxPacked}, hash: algorithms[want.Type].New()}
 	var packages map[string]Checksum
-	err := unpack(raw, maxOpen, func(s *scanner) (err error) {
+	err := unpack(raw, maxOpen, func(s *xmlscan.Scanner) (err error) {
 		packages, err = scanListed(s)
 		return err
 	})

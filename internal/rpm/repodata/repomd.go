@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"airbundle/internal/rpm/xmlscan"
 )
 
 // A Repomd is what repomd.xml says: which files of metadata a repository has.
@@ -66,95 +68,95 @@ func (m *Repomd) Age() int64 {
 
 // readRepomd reads repomd.xml, which is never packed.
 func readRepomd(r io.Reader) (*Repomd, error) {
-	s := newScanner(&capped{r: r, left: maxRepomd, limit: maxRepomd})
+	s := xmlscan.New(&capped{r: r, left: maxRepomd, limit: maxRepomd})
 	m := &Repomd{}
-	if !s.root("repomd") {
-		return nil, s.err
+	if !s.Root("repomd") {
+		return nil, s.Err()
 	}
-	for s.child() {
-		switch string(s.name) {
+	for s.Child() {
+		switch string(s.Name()) {
 		case "revision":
-			m.Revision = s.string()
+			m.Revision = string(s.Trimmed())
 		case "data":
 			m.add(s)
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
-	if err := s.finish(); err != nil {
+	if err := s.Finish(); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
 // add reads one data element.
-func (m *Repomd) add(s *scanner) {
-	d := Data{Type: string(s.attr("type"))}
-	for s.child() {
-		switch string(s.name) {
+func (m *Repomd) add(s *xmlscan.Scanner) {
+	d := Data{Type: string(s.Attr("type"))}
+	for s.Child() {
+		switch string(s.Name()) {
 		case "location":
-			d.Location, d.Base = string(s.attr("href")), string(s.attr("xml:base"))
-			s.skip()
+			d.Location, d.Base = string(s.Attr("href")), string(s.Attr("xml:base"))
+			s.Skip()
 		case "checksum":
-			d.Checksum = s.checksum()
+			d.Checksum = scanChecksum(s)
 		case "open-checksum":
-			d.Open = s.checksum()
+			d.Open = scanChecksum(s)
 		case "size":
-			d.Size = s.parseNumber(trim(s.text()), "size")
+			d.Size = s.ParseNumber(s.Trimmed(), "size")
 		case "open-size":
-			d.OpenSize = s.parseNumber(trim(s.text()), "open-size")
+			d.OpenSize = s.ParseNumber(s.Trimmed(), "open-size")
 		case "timestamp":
-			d.Timestamp = s.timestamp()
+			d.Timestamp = scanTimestamp(s)
 		default:
-			s.skip()
+			s.Skip()
 		}
 	}
 	switch {
-	case s.err != nil:
+	case s.Err() != nil:
 	case d.Type == "": // nobody can ask for it
 	case d.Location == "" || d.Checksum.Type == "":
 		if d.Type == "primary" {
-			s.fail("a data without location or checksum")
+			s.Fail("a data without location or checksum")
 		}
 	case !fs.ValidPath(d.Location):
-		s.fail("location %q is not below the repository", d.Location)
+		s.Fail("location %q is not below the repository", d.Location)
 	case len(d.Location) > maxLocation:
-		s.fail("a location of %d bytes", len(d.Location))
+		s.Fail("a location of %d bytes", len(d.Location))
 	default:
 		m.keep(s, d)
 	}
 }
 
 // keep adds a file of metadata, unless it is there already.
-func (m *Repomd) keep(s *scanner, d Data) {
+func (m *Repomd) keep(s *xmlscan.Scanner, d Data) {
 	switch have, ok := m.Find(d.Type); {
 	case !ok:
 		m.Data = append(m.Data, d)
 	case have.Location != d.Location || have.Checksum != d.Checksum:
-		s.fail("a second %s list", d.Type)
+		s.Fail("a second %s list", d.Type)
 	}
 }
 
-// checksum reads an element that holds a checksum.
-func (s *scanner) checksum() Checksum {
-	kind := string(s.attr("type"))
-	value := s.text()
-	if s.err != nil {
+// scanChecksum reads an element that holds a checksum.
+func scanChecksum(s *xmlscan.Scanner) Checksum {
+	kind := string(s.Attr("type"))
+	value := s.Text()
+	if s.Err() != nil {
 		return Checksum{}
 	}
 	if len(value) > maxChecksum {
-		s.fail("a checksum of more than %d bytes", maxChecksum)
+		s.Fail("a checksum of more than %d bytes", maxChecksum)
 		return Checksum{}
 	}
 	c, err := newChecksum(kind, string(value))
 	if err != nil {
-		s.fail("%w", err)
+		s.Fail("%w", err)
 	}
 	return c
 }
 
-// timestamp reads a number of seconds; some tools write a fraction behind it.
-func (s *scanner) timestamp() int64 {
-	whole, _, _ := strings.Cut(s.string(), ".")
-	return s.parseNumber([]byte(whole), "timestamp")
+// scanTimestamp reads a number of seconds; some tools write a fraction behind it.
+func scanTimestamp(s *xmlscan.Scanner) int64 {
+	whole, _, _ := strings.Cut(string(s.Trimmed()), ".")
+	return s.ParseNumber([]byte(whole), "timestamp")
 }

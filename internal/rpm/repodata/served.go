@@ -9,6 +9,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/errdef"
+
+	"airbundle/internal/rpm"
 )
 
 // An OpenFunc reads what a server has at a path; errdef.ErrNotFound only when nothing is
@@ -31,7 +33,7 @@ func Served(ctx context.Context, open OpenFunc, dir string) (map[string]digest.D
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path.Join(base, RepomdPath), err)
+			return nil, fmt.Errorf("%s: %w", path.Join(base, rpm.RepomdPath), err)
 		}
 		byPath := make(map[string]digest.Digest, len(listed))
 		for location, sum := range listed {

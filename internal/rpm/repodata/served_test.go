@@ -1,4 +1,4 @@
-package repodata
+package repodata_test
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/rpm"
+	"airbundle/internal/rpm/createrepo"
+	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/rpmtest"
 )
 
@@ -28,22 +30,22 @@ func TestServed(t *testing.T) {
 		{"os", "x86_64/hello.rpm", "os/x86_64", "os/x86_64/hello.rpm"},
 		{"", "hello.rpm", "", "hello.rpm"},
 	} {
-		set, err := Write([]Entry{{Package: p, Location: c.location, Digest: digest.FromBytes(raw), Size: int64(len(raw))}}, Slices{})
+		set, err := createrepo.Write([]createrepo.Entry{{Package: p, Location: c.location, Digest: digest.FromBytes(raw), Size: int64(len(raw))}}, createrepo.Slices{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		files := map[string][]byte{path.Join(c.base, RepomdPath): set.Repomd}
+		files := map[string][]byte{path.Join(c.base, rpm.RepomdPath): set.Repomd}
 		for name, data := range set.Files {
 			files[path.Join(c.base, name)] = data
 		}
-		got, err := Served(t.Context(), open(files), c.dir)
+		got, err := repodata.Served(t.Context(), openFiles(files), c.dir)
 		if err != nil || len(got) != 1 || got[c.want] != digest.FromBytes(raw) {
 			t.Errorf("metadata in %q, asked for %q: %v, %v", c.base, c.dir, got, err)
 		}
 	}
 }
 
-func open(files map[string][]byte) OpenFunc {
+func openFiles(files map[string][]byte) repodata.OpenFunc {
 	return func(_ context.Context, name string) (io.ReadCloser, error) {
 		if data, ok := files[name]; ok {
 			return io.NopCloser(bytes.NewReader(data)), nil
@@ -54,12 +56,12 @@ func open(files map[string][]byte) OpenFunc {
 
 // Only what is not found leads further up: any other answer is an error.
 func TestServedErrors(t *testing.T) {
-	if _, err := Served(t.Context(), open(nil), "a/b/c"); !errors.Is(err, errdef.ErrNotFound) {
+	if _, err := repodata.Served(t.Context(), openFiles(nil), "a/b/c"); !errors.Is(err, errdef.ErrNotFound) {
 		t.Errorf("no metadata anywhere: %v", err)
 	}
 	broken := errors.New("503")
 	asked := []string{}
-	_, err := Served(t.Context(), func(_ context.Context, name string) (io.ReadCloser, error) {
+	_, err := repodata.Served(t.Context(), func(_ context.Context, name string) (io.ReadCloser, error) {
 		asked = append(asked, name)
 		if strings.HasPrefix(name, "a/b/") {
 			return nil, errdef.ErrNotFound

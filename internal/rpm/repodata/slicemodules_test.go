@@ -49,18 +49,18 @@ func TestSliceModules(t *testing.T) {
 		return strings.Replace(doc, "requires: {}", "requires: {platform: [el9], "+what+"}", 1)
 	}
 	base := parseModules(t, strings.Join([]string{
-		modulesOf("web", "2", "x86_64", "web-1:2.0-1.x86_64", "web-doc-1:2.0-1.noarch"),
-		modulesOf("web", "1", "x86_64", "web-0:1.0-1.x86_64"),
-		requires(modulesOf("app", "1.10", "x86_64", "app-0:1.10-1.x86_64", "app-0:1.10-1.src"), "lang: [a, b]"),
-		modulesOf("lang", "a", "x86_64", "lang-0:1-1.x86_64"), modulesOf("lang", "b", "x86_64", "lang-0:2-1.x86_64"),
-		modulesOf("lang", "b", "aarch64", "lang-0:2-1.aarch64"),
-		requires(modulesOf("lang", "c", "x86_64", "lang-0:3-1.x86_64"), "web: []"),
-		requires(modulesOf("any", "1", "x86_64", "any-0:1-1.x86_64"), "lang: [-a, -b]"),
-		defaultsOf("web", "1"), defaultsOf("lang", "a"), defaultsOf("other", "1"),
+		rpmtest.Module("web", "2", "x86_64", "web-1:2.0-1.x86_64", "web-doc-1:2.0-1.noarch"),
+		rpmtest.Module("web", "1", "x86_64", "web-0:1.0-1.x86_64"),
+		requires(rpmtest.Module("app", "1.10", "x86_64", "app-0:1.10-1.x86_64", "app-0:1.10-1.src"), "lang: [a, b]"),
+		rpmtest.Module("lang", "a", "x86_64", "lang-0:1-1.x86_64"), rpmtest.Module("lang", "b", "x86_64", "lang-0:2-1.x86_64"),
+		rpmtest.Module("lang", "b", "aarch64", "lang-0:2-1.aarch64"),
+		requires(rpmtest.Module("lang", "c", "x86_64", "lang-0:3-1.x86_64"), "web: []"),
+		requires(rpmtest.Module("any", "1", "x86_64", "any-0:1-1.x86_64"), "lang: [-a, -b]"),
+		rpmtest.ModuleDefaults("web", "1"), rpmtest.ModuleDefaults("lang", "a"), rpmtest.ModuleDefaults("other", "1"),
 		obsoletesOf("web", "2"), obsoletesOf("web", "3"),
 	}, ""))
-	newer := parseModules(t, modulesOf("web", "2", "x86_64", "web-1:2.0-1.x86_64")+
-		strings.Replace(defaultsOf("web", "2"), "data:\n", "data:\n  modified: 7\n", 1)+obsoletesOf("web", "2"))
+	newer := parseModules(t, rpmtest.Module("web", "2", "x86_64", "web-1:2.0-1.x86_64")+
+		strings.Replace(rpmtest.ModuleDefaults("web", "2"), "data:\n", "data:\n  modified: 7\n", 1)+obsoletesOf("web", "2"))
 	for _, tt := range []struct {
 		name    string
 		modules []*catalog.Modules
@@ -107,7 +107,7 @@ func TestSliceModules(t *testing.T) {
 
 // TestSliceModulesKeepsDocuments: each is as it was, whatever stands before and behind it.
 func TestSliceModulesKeepsDocuments(t *testing.T) {
-	doc := strings.TrimSuffix(strings.TrimPrefix(modulesOf("web", "1", "x86_64", "web-0:1.0-1.x86_64"), "---\n"), "...\n")
+	doc := strings.TrimSuffix(strings.TrimPrefix(rpmtest.Module("web", "1", "x86_64", "web-0:1.0-1.x86_64"), "---\n"), "...\n")
 	for in, want := range map[string]string{
 		doc:                               "---\n" + doc + "...\n",
 		"---\n" + doc:                     "---\n" + doc + "...\n",

@@ -38,7 +38,7 @@ func SliceUpdateinfo(documents []io.Reader, nevras []string) ([]byte, error) {
 	if out.Len() == 0 {
 		return nil, nil
 	}
-	return []byte(xmlHeader + "<updates>\n" + out.String() + "</updates>\n"), nil
+	return []byte(xml.Header + "<updates>\n" + out.String() + "</updates>\n"), nil
 }
 
 func readUpdates(r io.Reader, visit func(n *node, raw []byte)) error {
@@ -128,7 +128,7 @@ func SliceComps(c []*catalog.Comps, names []string) []byte {
 			out.WriteString("  " + string(raw) + "\n")
 		}
 	}
-	return []byte(xmlHeader + "<comps>\n" + out.String() + "</comps>\n")
+	return []byte(xml.Header + "<comps>\n" + out.String() + "</comps>\n")
 }
 
 func asSet(names []string) map[string]bool {

@@ -227,12 +227,12 @@ func TestSliceRealUpdateinfo(t *testing.T) {
 		}
 		text := raw
 		if strings.HasSuffix(name, ".gz") {
-			text = gunzip(t, raw)
+			text = rpmtest.Gunzip(t, raw)
 		}
-		doc := parse(t, text)
+		doc := rpmtest.ParseXML(t, text)
 		var nevras []string
-		doc.each("package", func(e element) {
-			nevras = append(nevras, e.attr("name")+"-"+strings.TrimPrefix(e.attr("epoch")+":", ":")+e.attr("version")+"-"+e.attr("release")+"."+e.attr("arch"))
+		doc.Each("package", func(e rpmtest.Element) {
+			nevras = append(nevras, e.Attr("name")+"-"+strings.TrimPrefix(e.Attr("epoch")+":", ":")+e.Attr("version")+"-"+e.Attr("release")+"."+e.Attr("arch"))
 		})
 		out, err := repodata.SliceUpdateinfo([]io.Reader{bytes.NewReader(raw)}, nevras)
 		if err != nil {
@@ -246,39 +246,29 @@ func TestSliceRealUpdateinfo(t *testing.T) {
 			continue
 		}
 		kept := 0
-		parse(t, out).each("package", func(element) { kept++ })
+		rpmtest.ParseXML(t, out).Each("package", func(rpmtest.Element) { kept++ })
 		if kept != len(nevras) || kept < want {
 			t.Errorf("%s: %d of %d packages", name, kept, len(nevras))
 		}
 	}
 }
 
-// each calls f with all elements of a name below e.
-func (e element) each(name string, f func(element)) {
-	for _, c := range e.Children {
-		if c.XMLName.Local == name {
-			f(c)
-		}
-		c.each(name, f)
-	}
-}
-
 func TestCheckSlice(t *testing.T) {
-	modules := modulesOf("web", "1", "x86_64", "web-0:1-1.x86_64")
+	modules := rpmtest.Module("web", "1", "x86_64", "web-0:1-1.x86_64")
 	for _, tt := range []struct{ kind, text, want string }{
 		{"modules", modules, ""},
-		{"comps", comps, ""},
+		{"comps", rpmtest.Comps, ""},
 		{"comps", `<!DOCTYPE comps PUBLIC "-//Red Hat, Inc.//DTD Comps info//EN" "comps.dtd"><comps/>`, ""},
-		{"updateinfo", updateinfo, ""},
-		{"modules", comps, "document in line 1"},
+		{"updateinfo", rpmtest.Updateinfo, ""},
+		{"modules", rpmtest.Comps, "document in line 1"},
 		{"modules", "a: [", "document in line 1"},
 		{"comps", modules, `no whole element "comps"`},
-		{"comps", updateinfo, `root element "updates"`},
-		{"updateinfo", comps, `root element "comps"`},
-		{"updateinfo", updateinfo[:200], "EOF"},
-		{"primary", comps, `"primary" is no type`},
+		{"comps", rpmtest.Updateinfo, `root element "updates"`},
+		{"updateinfo", rpmtest.Comps, `root element "comps"`},
+		{"updateinfo", rpmtest.Updateinfo[:200], "EOF"},
+		{"primary", rpmtest.Comps, `"primary" is no type`},
 		{"modules", string(mustPack(modules)), "document in line 1"},
-		{"comps", string(mustPack(comps)), "illegal character"},
+		{"comps", string(mustPack(rpmtest.Comps)), "illegal character"},
 	} {
 		err := repodata.CheckSlice(tt.kind, strings.NewReader(tt.text))
 		_, malformed := errors.AsType[*repodata.MalformedError](err)
@@ -306,7 +296,7 @@ func mustPack(text string) []byte {
 // FuzzSliceUpdateinfo: whatever comes in, a slice is XML, a slice of it is itself, and it has
 // no package that is not carried.
 func FuzzSliceUpdateinfo(f *testing.F) {
-	f.Add([]byte(updateinfo))
+	f.Add([]byte(rpmtest.Updateinfo))
 	f.Add([]byte(updatesOf(update("ONE", collection(pkgA, pkgBEpoch), collection(pkgANone)), update("TWO", collection(pkgBEpoch)))))
 	f.Add([]byte("<updates><update><pkglist><collection><package name='a' version='1' release='2' arch='x86_64'/><package/></collection></pkglist></update></updates>"))
 	f.Add(mustPack(updatesOf(update("ONE", collection(pkgA)))))
@@ -316,12 +306,12 @@ func FuzzSliceUpdateinfo(f *testing.F) {
 		if err != nil || out == nil {
 			return
 		}
-		var e element
+		var e rpmtest.Element
 		if err := xml.Unmarshal(out, &e); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		e.each("package", func(e element) {
-			if n := e.attr("name"); n != "a" && n != "app" {
+		e.Each("package", func(e rpmtest.Element) {
+			if n := e.Attr("name"); n != "a" && n != "app" {
 				t.Errorf("package %q is carried", n)
 			}
 		})

@@ -12,29 +12,31 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/xi2/xz" // the one that bounds its dictionary
+
+	"airbundle/internal/rpm/xmlscan"
 )
 
 // read reads one file of the metadata, packed in any way, and has scan walk over it to the end
 // of the document. What is wrong with the content is a *MalformedError with that
 // name; where r itself breaks, that is the error.
-func read(name string, r io.Reader, open int64, scan func(*scanner) error) error {
+func read(name string, r io.Reader, open int64, scan func(*xmlscan.Scanner) error) error {
 	s := &source{r: r}
 	return s.outcome(name, unpack(&capped{r: s, left: maxPacked, limit: maxPacked}, open, scan))
 }
 
 // unpack has scan walk over what is packed in r. The document must be whole, and nothing
 // may follow it, in the packing or behind it.
-func unpack(r io.Reader, limit int64, scan func(*scanner) error) error {
+func unpack(r io.Reader, limit int64, scan func(*xmlscan.Scanner) error) error {
 	open, err := decompress(bufio.NewReaderSize(r, 64<<10))
 	if err != nil {
 		return err
 	}
 	defer open.Close()
-	s := newScanner(&capped{r: open, left: limit, limit: limit})
+	s := xmlscan.New(&capped{r: open, left: limit, limit: limit})
 	if err := scan(s); err != nil {
 		return err
 	}
-	return s.finish()
+	return s.Finish()
 }
 
 // unpackWhole returns what is packed in r.

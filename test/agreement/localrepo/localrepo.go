@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/catalog"
 	"airbundle/internal/rpm/depsolve"
 	"airbundle/internal/rpm/repodata"
@@ -19,7 +20,7 @@ import (
 // Open reads the repository in dir.
 func Open(dir, id string) (depsolve.Repo, error) {
 	r := depsolve.Repo{ID: id}
-	md, err := read(filepath.Join(dir, repodata.RepomdPath), repodata.ParseRepomd)
+	md, err := read(filepath.Join(dir, rpm.RepomdPath), repodata.ParseRepomd)
 	if err != nil {
 		return r, err
 	}

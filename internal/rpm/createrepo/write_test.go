@@ -1,4 +1,4 @@
-package repodata_test
+package createrepo_test
 
 import (
 	"bytes"
@@ -16,35 +16,41 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airbundle/internal/rpm"
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/rpmtest"
 )
 
-// list returns one list of a set, opened.
-func list(t testing.TB, set *repodata.Set, kind string) element {
+// packed returns one list of a set as it is served.
+func packed(t testing.TB, set *createrepo.Set, kind string) []byte {
 	t.Helper()
 	for name, data := range set.Files {
 		if strings.HasSuffix(name, "-"+kind+".xml.gz") {
-			return parse(t, gunzip(t, data))
+			return data
 		}
 	}
 	t.Fatalf("no %s among %v", kind, slices.Collect(maps.Keys(set.Files)))
-	return element{}
+	return nil
+}
+
+// list returns one list of a set, opened.
+func list(t testing.TB, set *createrepo.Set, kind string) rpmtest.Element {
+	t.Helper()
+	return rpmtest.ParseXML(t, rpmtest.Gunzip(t, packed(t, set, kind)))
 }
 
 // onlyPackage returns the package of a list that has one.
-func onlyPackage(t testing.TB, spec rpmtest.Spec, kind string) element {
+func onlyPackage(t testing.TB, spec rpmtest.Spec, kind string) rpmtest.Element {
 	t.Helper()
 	entry := entryOf(t, spec.FileName(), rpmtest.Build(t, spec))
-	return list(t, mustWrite(t, []repodata.Entry{entry}), kind).child(t, "package")
+	return list(t, mustWrite(t, []createrepo.Entry{entry}), kind).Child(t, "package")
 }
 
 func TestWriteRequires(t *testing.T) {
 	var got []string
-	format := onlyPackage(t, requiresSpec(), "primary").child(t, "format")
-	for _, e := range format.child(t, "requires").Children {
+	format := onlyPackage(t, requiresSpec(), "primary").Child(t, "format")
+	for _, e := range format.Child(t, "requires").Children {
 		got = append(got, strings.TrimRight(fmt.Sprintf("%s %s %s:%s-%s %s",
-			e.attr("name"), e.attr("flags"), e.attr("epoch"), e.attr("ver"), e.attr("rel"), e.attr("pre")), " :-"))
+			e.Attr("name"), e.Attr("flags"), e.Attr("epoch"), e.Attr("ver"), e.Attr("rel"), e.Attr("pre")), " :-"))
 	}
 	want := []string{
 		"/usr/share/own", "own EQ 0:2", "own-any GT 0:1", "twice", "twice  :- 1", "twice",
@@ -55,21 +61,21 @@ func TestWriteRequires(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("requires (-want +got):\n%s", diff)
 	}
-	if e := format.child(t, "recommends").Children; len(e) != 1 || e[0].attr("name") != "hint" {
+	if e := format.Child(t, "recommends").Children; len(e) != 1 || e[0].Attr("name") != "hint" {
 		t.Errorf("recommends %+v", e)
 	}
 }
 
 func TestWriteFiles(t *testing.T) {
-	files := func(e element) (out []string) {
+	files := func(e rpmtest.Element) (out []string) {
 		for _, c := range e.Children {
 			if c.XMLName.Local == "file" {
-				out = append(out, strings.TrimSpace(c.Text+" "+c.attr("type")))
+				out = append(out, strings.TrimSpace(c.Text+" "+c.Attr("type")))
 			}
 		}
 		return out
 	}
-	primary := files(onlyPackage(t, filesSpec(), "primary").child(t, "format"))
+	primary := files(onlyPackage(t, filesSpec(), "primary").Child(t, "format"))
 	all := files(onlyPackage(t, filesSpec(), "filelists"))
 	wantPrimary := []string{
 		"/bin/a", "/etc/f ghost", "/etc/g.d dir", "/opt/rubbin/e", "/opt/x/sbin/d", "/sbin/b",
@@ -88,7 +94,7 @@ func TestWriteChangelog(t *testing.T) {
 	day := func(n int) int64 { return rpmtest.Built.Add(time.Duration(n) * 24 * time.Hour).Unix() }
 	var got []string
 	for _, c := range onlyPackage(t, changelogSpec(), "other").Children[1:] {
-		got = append(got, c.attr("author")+" "+c.attr("date")+" "+c.Text)
+		got = append(got, c.Attr("author")+" "+c.Attr("date")+" "+c.Text)
 	}
 	var want []string
 	for _, w := range []struct {
@@ -110,11 +116,11 @@ func TestWriteText(t *testing.T) {
 	}
 	spec.Description = "a\x01b\x7fc\x1f"
 	p := onlyPackage(t, spec, "primary")
-	format := p.child(t, "format")
+	format := p.Child(t, "format")
 	got := []string{
-		p.child(t, "summary").Text, p.child(t, "description").Text, format.child(t, "vendor").Text,
-		p.child(t, "packager").Text, p.child(t, "url").Text, format.child(t, "group").Text,
-		format.child(t, "provides").Children[0].attr("name"),
+		p.Child(t, "summary").Text, p.Child(t, "description").Text, format.Child(t, "vendor").Text,
+		p.Child(t, "packager").Text, p.Child(t, "url").Text, format.Child(t, "group").Text,
+		format.Child(t, "provides").Children[0].Attr("name"),
 	}
 	want := []string{"über", "ab\x7fc", "tab\tand\rreturn\nline", "no character: ", "quoted", `<&>"'`, "présent"}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -135,8 +141,8 @@ func TestWriteIsAPureFunction(t *testing.T) {
 			t.Errorf("Write changed its argument:\n%s", diff)
 		}
 	}
-	root := parse(t, want.Repomd)
-	if got, want := root.child(t, "revision").Text, itoa(int(rpmtest.Built.Unix())); got != want {
+	root := rpmtest.ParseXML(t, want.Repomd)
+	if got, want := root.Child(t, "revision").Text, itoa(int(rpmtest.Built.Unix())); got != want {
 		t.Errorf("revision %s, want that of the latest build, %s", got, want)
 	}
 	for name, data := range want.Files {
@@ -152,22 +158,22 @@ func TestWriteIsAPureFunction(t *testing.T) {
 func TestWriteRevision(t *testing.T) {
 	entry := entryOf(t, "a.rpm", rpmtest.Build(t, rpmtest.Spec{Name: "a"}))
 	for _, tt := range []struct {
-		entries  []repodata.Entry
+		entries  []createrepo.Entry
 		fileTime int64
 		want     string
 	}{
 		{nil, 0, "0"},
-		{[]repodata.Entry{entry}, 5, itoa(int(rpmtest.Built.Unix()))},
-		{[]repodata.Entry{entry}, 1_900_000_000, "1900000000"},
+		{[]createrepo.Entry{entry}, 5, itoa(int(rpmtest.Built.Unix()))},
+		{[]createrepo.Entry{entry}, 1_900_000_000, "1900000000"},
 	} {
 		for i := range tt.entries {
 			tt.entries[i].Time = tt.fileTime
 		}
-		root := parse(t, mustWrite(t, tt.entries).Repomd)
-		if got := root.child(t, "revision").Text; got != tt.want {
+		root := rpmtest.ParseXML(t, mustWrite(t, tt.entries).Repomd)
+		if got := root.Child(t, "revision").Text; got != tt.want {
 			t.Errorf("revision %s, want %s", got, tt.want)
 		}
-		if got := root.child(t, "data").child(t, "timestamp").Text; got != tt.want {
+		if got := root.Child(t, "data").Child(t, "timestamp").Text; got != tt.want {
 			t.Errorf("timestamp %s, want %s", got, tt.want)
 		}
 	}
@@ -175,29 +181,29 @@ func TestWriteRevision(t *testing.T) {
 
 func TestWriteRefuses(t *testing.T) {
 	good := entryOf(t, "a.rpm", rpmtest.Build(t, rpmtest.Spec{Name: "a"}))
-	with := func(change func(*repodata.Entry)) []repodata.Entry {
+	with := func(change func(*createrepo.Entry)) []createrepo.Entry {
 		e := good
 		change(&e)
-		return []repodata.Entry{e}
+		return []createrepo.Entry{e}
 	}
-	withPackage := func(spec rpmtest.Spec) []repodata.Entry {
-		return []repodata.Entry{entryOf(t, "b.rpm", rpmtest.Build(t, spec))}
+	withPackage := func(spec rpmtest.Spec) []createrepo.Entry {
+		return []createrepo.Entry{entryOf(t, "b.rpm", rpmtest.Build(t, spec))}
 	}
 	for _, tt := range []struct {
 		name    string
-		entries []repodata.Entry
+		entries []createrepo.Entry
 		want    string
 	}{
-		{"no package", with(func(e *repodata.Entry) { e.Package = nil }), "no package"},
-		{"no location", with(func(e *repodata.Entry) { e.Location = "" }), "not a path"},
-		{"location above", with(func(e *repodata.Entry) { e.Location = "../a.rpm" }), "not a path"},
-		{"absolute location", with(func(e *repodata.Entry) { e.Location = "/a.rpm" }), "not a path"},
-		{"no digest", with(func(e *repodata.Entry) { e.Digest = "" }), "not a SHA-256"},
-		{"sha512", with(func(e *repodata.Entry) { e.Digest = digest.SHA512.FromString("") }), "not a SHA-256"},
-		{"short digest", with(func(e *repodata.Entry) { e.Digest = "sha256:00" }), "not a SHA-256"},
-		{"no size", with(func(e *repodata.Entry) { e.Size = 0 }), "size 0"},
-		{"two in one place", []repodata.Entry{good, good}, "two packages in one place"},
-		{"control character in a location", with(func(e *repodata.Entry) { e.Location = "a\x01.rpm" }), "characters"},
+		{"no package", with(func(e *createrepo.Entry) { e.Package = nil }), "no package"},
+		{"no location", with(func(e *createrepo.Entry) { e.Location = "" }), "not a path"},
+		{"location above", with(func(e *createrepo.Entry) { e.Location = "../a.rpm" }), "not a path"},
+		{"absolute location", with(func(e *createrepo.Entry) { e.Location = "/a.rpm" }), "not a path"},
+		{"no digest", with(func(e *createrepo.Entry) { e.Digest = "" }), "not a SHA-256"},
+		{"sha512", with(func(e *createrepo.Entry) { e.Digest = digest.SHA512.FromString("") }), "not a SHA-256"},
+		{"short digest", with(func(e *createrepo.Entry) { e.Digest = "sha256:00" }), "not a SHA-256"},
+		{"no size", with(func(e *createrepo.Entry) { e.Size = 0 }), "size 0"},
+		{"two in one place", []createrepo.Entry{good, good}, "two packages in one place"},
+		{"control character in a location", with(func(e *createrepo.Entry) { e.Location = "a\x01.rpm" }), "characters"},
 		{"control character in a dependency", withPackage(rpmtest.Spec{Name: "b", Requires: []string{"x\x02"}}), "dependency"},
 		{"no character in a dependency", withPackage(rpmtest.Spec{Name: "b", Provides: []string{"x\uffff"}}), "dependency"},
 		{"control character in Latin-1", withPackage(rpmtest.Spec{Name: "b", Provides: []string{"\xe9\x02"}}), "dependency"},
@@ -205,7 +211,7 @@ func TestWriteRefuses(t *testing.T) {
 		{"control character in a path", withPackage(rpmtest.Spec{Name: "b", Files: []rpmtest.File{{Path: "/a\x02"}}}), "file name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			set, err := repodata.Write(tt.entries, repodata.Slices{})
+			set, err := createrepo.Write(tt.entries, createrepo.Slices{})
 			if set != nil || err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), strconv.Quote(tt.entries[0].Location)) {
 				t.Errorf("Write() = %v, %v; want an error that says %q and where", set, err, tt.want)
 			}
@@ -228,23 +234,23 @@ func TestWriteLibc(t *testing.T) {
 		for _, name := range tt.names {
 			p.Requires = append(p.Requires, rpm.Dependency{Name: name})
 		}
-		set := mustWrite(t, []repodata.Entry{{Package: p, Location: "a", Digest: digest.FromString("a"), Size: 1}})
-		got := list(t, set, "primary").child(t, "package").child(t, "format").child(t, "requires").Children
-		if len(got) != 1 || got[0].attr("name") != tt.want {
+		set := mustWrite(t, []createrepo.Entry{{Package: p, Location: "a", Digest: digest.FromString("a"), Size: 1}})
+		got := list(t, set, "primary").Child(t, "package").Child(t, "format").Child(t, "requires").Children
+		if len(got) != 1 || got[0].Attr("name") != tt.want {
 			t.Errorf("%q: got %+v, want %s", tt.names, got, tt.want)
 		}
 	}
 }
 
 // manyEntries are n packages that differ in name.
-func manyEntries(t testing.TB, n int) []repodata.Entry {
+func manyEntries(t testing.TB, n int) []createrepo.Entry {
 	t.Helper()
 	spec := fullSpec()
 	for i := range 20 {
 		spec.Files = append(spec.Files, rpmtest.File{Path: fmt.Sprintf("/usr/share/full/%d", i)})
 	}
 	one := entryOf(t, "", rpmtest.Build(t, spec))
-	entries := make([]repodata.Entry, n)
+	entries := make([]createrepo.Entry, n)
 	for i := range entries {
 		p := *one.Package
 		p.Name = fmt.Sprintf("package-%05d", i)

@@ -1,19 +1,19 @@
-// Package repodata writes and reads the metadata of yum repositories: repomd.xml and
-// the lists it names. What it writes says the same as createrepo_c does of the same
+// Package createrepo writes the metadata of yum repositories: repomd.xml, the lists that it
+// names, and its signature. What it writes says the same as createrepo_c does of the same
 // packages, in the one form that every client takes (gzip and SHA-256, so yum of
 // CentOS 7 too), and it is a pure function of the packages: no clock, no order.
 //
-// Slices of what other repositories say of modules, groups and updates are made and
-// passed on here, too, and a Signer signs repomd.xml.
-//
-// It does not open packages and does not resolve dependencies.
-package repodata
+// It does not open packages. What a repository says beside them (modules, groups,
+// advisories) it takes as documents and looks into none of them: package repodata cuts
+// those.
+package createrepo
 
 import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"hash"
@@ -27,9 +27,6 @@ import (
 
 	"airbundle/internal/rpm"
 )
-
-// RepomdPath is where a repository keeps its repomd.xml.
-const RepomdPath = "repodata/repomd.xml"
 
 // An Entry is one package of a repository.
 type Entry struct {
@@ -56,9 +53,10 @@ type Slices struct {
 }
 
 // Write makes the metadata of a repository of these packages, and of the slices that belong
-// to them. The same entries and slices give the same bytes in any order. Revision and timestamps are the latest file or build time among the
-// entries. A package with a name, dependency or path that XML cannot hold is an error;
-// in descriptions and changelogs such characters are left out.
+// to them. The same entries and slices give the same bytes in any order. Revision and
+// timestamps are the latest file or build time among the entries. A package with a name,
+// dependency or path that XML cannot hold is an error; in descriptions and changelogs
+// such characters are left out.
 func Write(entries []Entry, with Slices) (*Set, error) {
 	entries, err := sorted(entries)
 	if err != nil {
@@ -73,7 +71,7 @@ func Write(entries []Entry, with Slices) (*Set, error) {
 	for _, list := range lists {
 		file, err := compress(list.kind, list.kind+".xml", latest, func(out io.Writer) error {
 			w := newXMLWriter(out)
-			w.printf("%s<%s%s packages=\"%d\">\n", xmlHeader, list.root, list.namespaces, len(entries))
+			w.printf("%s<%s%s packages=\"%d\">\n", xml.Header, list.root, list.namespaces, len(entries))
 			for _, e := range entries {
 				list.write(w, e)
 			}
@@ -216,7 +214,7 @@ func (c *counter) Write(p []byte) (int, error) {
 func repomd(revision int64, data []dataFile) ([]byte, error) {
 	var out bytes.Buffer
 	w := newXMLWriter(&out)
-	w.printf("%s<repomd xmlns=%q xmlns:rpm=%q>\n  <revision>%d</revision>\n", xmlHeader, nsRepo, nsRPM, revision)
+	w.printf("%s<repomd xmlns=%q xmlns:rpm=%q>\n  <revision>%d</revision>\n", xml.Header, nsRepo, nsRPM, revision)
 	for _, d := range data {
 		w.printf("  <data type=%q>\n", d.kind)
 		w.printf("    <checksum type=\"sha256\">%s</checksum>\n", d.checksum)

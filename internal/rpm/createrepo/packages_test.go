@@ -1,4 +1,4 @@
-package repodata_test
+package createrepo_test
 
 import (
 	"bytes"
@@ -14,20 +14,20 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airbundle/internal/rpm"
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/rpmtest"
 )
 
 const fileTime = 1_700_000_000
 
 // entryOf reads a package as a seeder does.
-func entryOf(t testing.TB, location string, pkg []byte) repodata.Entry {
+func entryOf(t testing.TB, location string, pkg []byte) createrepo.Entry {
 	t.Helper()
 	p, err := rpm.Read(bytes.NewReader(pkg))
 	if err != nil {
 		t.Fatalf("%s: %v", location, err)
 	}
-	return repodata.Entry{
+	return createrepo.Entry{
 		Package: p, Location: location, Digest: digest.FromBytes(pkg), Size: int64(len(pkg)), Time: fileTime,
 	}
 }
@@ -35,9 +35,9 @@ func entryOf(t testing.TB, location string, pkg []byte) repodata.Entry {
 // A repository is packages by their location.
 type repository map[string][]byte
 
-func (r repository) entries(t testing.TB) []repodata.Entry {
+func (r repository) entries(t testing.TB) []createrepo.Entry {
 	t.Helper()
-	var entries []repodata.Entry
+	var entries []createrepo.Entry
 	for location, pkg := range r {
 		entries = append(entries, entryOf(t, location, pkg))
 	}
@@ -65,22 +65,22 @@ func writeFile(t testing.TB, path string, data []byte) {
 }
 
 // writeSet puts metadata into a repository's folder.
-func writeSet(t testing.TB, dir string, set *repodata.Set) {
+func writeSet(t testing.TB, dir string, set *createrepo.Set) {
 	t.Helper()
 	for path, data := range set.Files {
 		writeFile(t, filepath.Join(dir, path), data)
 	}
-	writeFile(t, filepath.Join(dir, repodata.RepomdPath), set.Repomd)
+	writeFile(t, filepath.Join(dir, rpm.RepomdPath), set.Repomd)
 }
 
-func mustWrite(t testing.TB, entries []repodata.Entry) *repodata.Set {
+func mustWrite(t testing.TB, entries []createrepo.Entry) *createrepo.Set {
 	t.Helper()
-	return mustWriteAll(t, entries, repodata.Slices{})
+	return mustWriteAll(t, entries, createrepo.Slices{})
 }
 
-func mustWriteAll(t testing.TB, entries []repodata.Entry, slices repodata.Slices) *repodata.Set {
+func mustWriteAll(t testing.TB, entries []createrepo.Entry, slices createrepo.Slices) *createrepo.Set {
 	t.Helper()
-	set, err := repodata.Write(entries, slices)
+	set, err := createrepo.Write(entries, slices)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package repodata
+package createrepo
 
 import (
 	"bufio"
@@ -7,10 +7,11 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"airbundle/internal/rpm/xmlscan"
 )
 
 const (
-	xmlHeader   = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 	nsCommon    = "http://linux.duke.edu/metadata/common"
 	nsRPM       = "http://linux.duke.edu/metadata/rpm"
 	nsFilelists = "http://linux.duke.edu/metadata/filelists"
@@ -72,7 +73,7 @@ func clean(s string) string {
 		s = fromLatin1(s)
 	}
 	return strings.Map(func(r rune) rune {
-		if allowed(r) {
+		if xmlscan.Allowed(r) {
 			return r
 		}
 		return -1
@@ -93,10 +94,5 @@ func fromLatin1(s string) string {
 
 // isClean tells strings that XML can hold as they are.
 func isClean(s string) bool {
-	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !allowed(r) }) < 0
-}
-
-// allowed tells the characters of XML 1.0.
-func allowed(r rune) bool {
-	return r >= ' ' && r != 0xfffe && r != 0xffff || r == '\t' || r == '\n' || r == '\r'
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !xmlscan.Allowed(r) }) < 0
 }

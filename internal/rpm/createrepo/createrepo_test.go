@@ -1,12 +1,8 @@
-package repodata_test
+package createrepo_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/xml"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,41 +11,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpmtest"
 )
 
-// An element is any XML element. Comparing them compares all of a document that has a meaning.
-type element struct {
-	XMLName  xml.Name
-	Attrs    []xml.Attr `xml:",any,attr"`
-	Text     string     `xml:",chardata"`
-	Children []element  `xml:",any"`
-}
-
-func (e element) attr(name string) string {
-	for _, a := range e.Attrs {
-		if a.Name.Local == name {
-			return a.Value
-		}
-	}
-	return ""
-}
-
-func (e element) child(t testing.TB, name string) element {
-	t.Helper()
-	for _, c := range e.Children {
-		if c.XMLName.Local == name {
-			return c
-		}
-	}
-	t.Fatalf("element %s has no %s", e.XMLName.Local, name)
-	return element{}
-}
-
 // normal drops what has no meaning: white space around children, and the time of the file,
 // which createrepo_c takes from the disk.
-func (e element) normal() element {
+func normal(e rpmtest.Element) rpmtest.Element {
 	if len(e.Children) > 0 {
 		e.Text = ""
 	}
@@ -57,36 +25,14 @@ func (e element) normal() element {
 		e.Attrs = nil
 	}
 	for i, c := range e.Children {
-		e.Children[i] = c.normal()
+		e.Children[i] = normal(c)
 	}
 	return e
-}
-
-func parse(t testing.TB, data []byte) element {
-	t.Helper()
-	var e element
-	if err := xml.Unmarshal(data, &e); err != nil {
-		t.Fatalf("%v\n%.2000s", err, data)
-	}
-	return e
-}
-
-func gunzip(t testing.TB, data []byte) []byte {
-	t.Helper()
-	r, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
 
 // load reads the three lists of a repository, the packages by pkgid, and checks that everything
 // that repomd.xml says of them is true.
-func load(t testing.TB, dir string) map[string]map[string]element {
+func load(t testing.TB, dir string) map[string]map[string]rpmtest.Element {
 	t.Helper()
 	read := func(path string) []byte {
 		data, err := os.ReadFile(filepath.Join(dir, path))
@@ -95,44 +41,44 @@ func load(t testing.TB, dir string) map[string]map[string]element {
 		}
 		return data
 	}
-	lists := map[string]map[string]element{}
-	for _, data := range parse(t, read(repodata.RepomdPath)).Children {
-		kind := data.attr("type")
+	lists := map[string]map[string]rpmtest.Element{}
+	for _, data := range rpmtest.ParseXML(t, read(rpm.RepomdPath)).Children {
+		kind := data.Attr("type")
 		if kind != "primary" && kind != "filelists" && kind != "other" {
 			continue
 		}
-		location := data.child(t, "location").attr("href")
+		location := data.Child(t, "location").Attr("href")
 		packed := read(location)
-		open := gunzip(t, packed)
+		open := rpmtest.Gunzip(t, packed)
 		checkReference(t, kind, data, packed, open)
-		lists[kind] = packagesOf(t, parse(t, open))
+		lists[kind] = packagesOf(t, rpmtest.ParseXML(t, open))
 	}
 	return lists
 }
 
-func checkReference(t testing.TB, kind string, data element, packed, open []byte) {
+func checkReference(t testing.TB, kind string, data rpmtest.Element, packed, open []byte) {
 	t.Helper()
 	for name, want := range map[string]string{
 		"checksum": sum(packed), "open-checksum": sum(open), "size": itoa(len(packed)), "open-size": itoa(len(open)),
 	} {
-		if got := data.child(t, name).Text; got != want {
+		if got := data.Child(t, name).Text; got != want {
 			t.Errorf("%s: %s %s, want %s", kind, name, got, want)
 		}
 	}
 }
 
-func packagesOf(t testing.TB, root element) map[string]element {
+func packagesOf(t testing.TB, root rpmtest.Element) map[string]rpmtest.Element {
 	t.Helper()
-	packages := map[string]element{}
+	packages := map[string]rpmtest.Element{}
 	for _, p := range root.Children {
-		id := p.attr("pkgid")
+		id := p.Attr("pkgid")
 		if id == "" {
-			id = p.child(t, "checksum").Text
+			id = p.Child(t, "checksum").Text
 		}
-		packages[id] = p.normal()
+		packages[id] = normal(p)
 	}
-	if root.attr("packages") != itoa(len(root.Children)) {
-		t.Errorf("%s says %s packages, has %d", root.XMLName.Local, root.attr("packages"), len(root.Children))
+	if root.Attr("packages") != itoa(len(root.Children)) {
+		t.Errorf("%s says %s packages, has %d", root.XMLName.Local, root.Attr("packages"), len(root.Children))
 	}
 	return packages
 }

@@ -1,4 +1,4 @@
-package repodata_test
+package createrepo_test
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package repodata
+package xmlscan
 
 import (
 	"bytes"
@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// text leaves the element at hand, which holds a text and no elements, and returns the text.
-func (s *scanner) text() []byte {
+// Text leaves the element at hand, which holds a text and no elements, and returns the text.
+func (s *Scanner) Text() []byte {
 	if s.closed {
 		s.closed = false
 		s.leave()
@@ -26,11 +26,8 @@ func (s *scanner) text() []byte {
 	return s.mixedText()
 }
 
-// string is text without the white space around it.
-func (s *scanner) string() string { return string(trim(s.text())) }
-
-// trim takes white space away from around a text.
-func trim(text []byte) []byte { return bytes.Trim(text, " \t\r\n") }
+// Trimmed is Text without the white space around it.
+func (s *Scanner) Trimmed() []byte { return bytes.Trim(s.Text(), " \t\r\n") }
 
 // isPlain tells text that means what it says, byte by byte.
 func isPlain(b []byte) bool {
@@ -42,9 +39,9 @@ func isPlain(b []byte) bool {
 	return true
 }
 
-// mixedText is text for one that has references, CDATA and comments in it, or is not
+// mixedText is Text for one that has references, CDATA and comments in it, or is not
 // in the buffer as a whole.
-func (s *scanner) mixedText() []byte {
+func (s *Scanner) mixedText() []byte {
 	begin := len(s.scratch)
 	for s.err == nil {
 		at := bytes.IndexByte(s.buf[s.pos:s.end], '<')
@@ -52,7 +49,7 @@ func (s *scanner) mixedText() []byte {
 			continue
 		}
 		if at < 0 || at+len(s.scratch)-begin > maxText {
-			s.fail("a text of more than %d bytes, or without end", maxText)
+			s.Fail("a text of more than %d bytes, or without end", maxText)
 			break
 		}
 		s.decode(s.buf[s.pos:s.pos+at], false)
@@ -69,14 +66,14 @@ func (s *scanner) mixedText() []byte {
 		case bytes.HasPrefix(b, []byte("<?")):
 			s.until(2, "?>", "processing instruction")
 		default:
-			s.fail("markup in the text of element %q", s.names[s.open[len(s.open)-1]:])
+			s.Fail("markup in the text of element %q", s.names[s.open[len(s.open)-1]:])
 		}
 	}
 	return nil
 }
 
 // cdata adds the section at pos to the text.
-func (s *scanner) cdata() {
+func (s *Scanner) cdata() {
 	s.pos += 9
 	for {
 		b := s.buf[s.pos:s.end]
@@ -87,14 +84,14 @@ func (s *scanner) cdata() {
 			return
 		}
 		if at >= 0 || len(b) > maxText || !s.fill() {
-			s.fail("a CDATA of more than %d bytes, or without end", maxText)
+			s.Fail("a CDATA of more than %d bytes, or without end", maxText)
 			return
 		}
 	}
 }
 
-// value returns what an attribute says.
-func (s *scanner) value(a attr) []byte {
+// Value returns what an attribute says.
+func (s *Scanner) Value(a Attr) []byte {
 	if a.plain {
 		return a.value
 	}
@@ -103,34 +100,36 @@ func (s *scanner) value(a attr) []byte {
 	return s.scratch[begin:]
 }
 
-// attr returns the attribute of that name of the tag at hand, nil without one.
-func (s *scanner) attr(name string) []byte {
+// Attr returns the attribute of that name of the tag at hand, nil without one.
+func (s *Scanner) Attr(name string) []byte {
 	for _, a := range s.attrs {
-		if string(a.name) == name {
-			return s.value(a)
+		if string(a.Name) == name {
+			return s.Value(a)
 		}
 	}
 	return nil
 }
 
-// number returns the attribute of that name as a number that is not negative, 0 without one.
-func (s *scanner) number(name string) int64 {
-	return s.parseNumber(s.attr(name), name)
+// Number returns the attribute of that name as a number that is not negative, 0 without one.
+func (s *Scanner) Number(name string) int64 {
+	return s.ParseNumber(s.Attr(name), name)
 }
 
-func (s *scanner) parseNumber(text []byte, what string) int64 {
+// ParseNumber reads a number that is not negative, 0 of an empty text; what names it in the
+// error.
+func (s *Scanner) ParseNumber(text []byte, what string) int64 {
 	if len(text) == 0 {
 		return 0
 	}
 	n, err := strconv.ParseUint(string(text), 10, 63)
 	if err != nil {
-		s.fail("%s %q is not a number", what, text)
+		s.Fail("%s %q is not a number", what, text)
 	}
 	return int64(n)
 }
 
 // decode adds text that may have references in it to scratch.
-func (s *scanner) decode(b []byte, isAttr bool) {
+func (s *Scanner) decode(b []byte, isAttr bool) {
 	for s.err == nil {
 		at := bytes.IndexByte(b, '&')
 		if at < 0 {
@@ -141,12 +140,12 @@ func (s *scanner) decode(b []byte, isAttr bool) {
 		b = b[at+1:]
 		end := bytes.IndexByte(b, ';')
 		if end < 0 || end > maxReference {
-			s.fail("an entity without end")
+			s.Fail("an entity without end")
 			return
 		}
 		c, err := reference(b[:end])
 		if err != nil {
-			s.fail("%w", err)
+			s.Fail("%w", err)
 			return
 		}
 		s.scratch = utf8.AppendRune(s.scratch, c)
@@ -156,18 +155,18 @@ func (s *scanner) decode(b []byte, isAttr bool) {
 
 // decodePlain adds text to scratch, with line ends as XML 1.0 has them: one way (section
 // 2.11), and in attributes, like tabs, as spaces (section 3.3.3).
-func (s *scanner) decodePlain(b []byte, isAttr bool) {
+func (s *Scanner) decodePlain(b []byte, isAttr bool) {
 	for at := 0; at < len(b); {
 		c, size := rune(b[at]), 1
 		if c >= utf8.RuneSelf {
 			if c, size = utf8.DecodeRune(b[at:]); c == utf8.RuneError && size == 1 {
-				s.fail("invalid UTF-8")
+				s.Fail("invalid UTF-8")
 				return
 			}
 		}
 		switch {
-		case !allowed(c):
-			s.fail("illegal character %U", c)
+		case !Allowed(c):
+			s.Fail("illegal character %U", c)
 			return
 		case c == '\r' && at+1 < len(b) && b[at+1] == '\n': // one line end
 		case isAttr && c < ' ':
@@ -204,8 +203,13 @@ func reference(name []byte) (rune, error) {
 		return 0, fmt.Errorf("entity %q, which nothing declares", name)
 	}
 	n, err := strconv.ParseUint(string(digits), base, 21)
-	if c := rune(n); err == nil && allowed(c) && utf8.ValidRune(c) {
+	if c := rune(n); err == nil && Allowed(c) && utf8.ValidRune(c) {
 		return c, nil
 	}
 	return 0, errors.New("a reference to an illegal character")
+}
+
+// Allowed tells the characters of XML 1.0.
+func Allowed(r rune) bool {
+	return r >= ' ' && r != 0xfffe && r != 0xffff || r == '\t' || r == '\n' || r == '\r'
 }

@@ -1,4 +1,4 @@
-package repodata
+package xmlscan
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ var classes = func() (c [256]class) {
 var errShort = errors.New("the document ends in a tag")
 
 // startTag reads the tag at pos and enters its element.
-func (s *scanner) startTag() bool {
+func (s *Scanner) startTag() bool {
 	for {
 		size, name, err := s.tag(s.buf[s.pos:s.end])
 		if err == nil {
@@ -48,18 +48,18 @@ func (s *scanner) startTag() bool {
 		}
 		if !errors.Is(err, errShort) {
 			s.pos += size
-			s.fail("%w", err)
+			s.Fail("%w", err)
 			return false
 		}
 		if !s.fill() {
-			s.fail("%w", err)
+			s.Fail("%w", err)
 			return false
 		}
 	}
 }
 
 // tag takes a start tag apart, and returns its size; with an error, how far it came.
-func (s *scanner) tag(b []byte) (size int, name []byte, err error) {
+func (s *Scanner) tag(b []byte) (size int, name []byte, err error) {
 	s.attrs, s.declares, s.closed = s.attrs[:0], false, false
 	at := 1
 	for at < len(b) && classes[b[at]]&inName != 0 {
@@ -89,7 +89,7 @@ func (s *scanner) tag(b []byte) (size int, name []byte, err error) {
 }
 
 // attribute takes the attribute at an offset apart, and returns where it ends.
-func (s *scanner) attribute(b []byte, at int) (int, error) {
+func (s *Scanner) attribute(b []byte, at int) (int, error) {
 	begin := at
 	for at < len(b) && classes[b[at]]&inName != 0 {
 		at++
@@ -121,7 +121,7 @@ func (s *scanner) attribute(b []byte, at int) (int, error) {
 		}
 		switch b[at] {
 		case quote:
-			return at + 1, s.keepAttr(attr{name, b[begin:at], plain})
+			return at + 1, s.keepAttr(Attr{name, b[begin:at], plain})
 		case '<':
 			return at, errors.New(`"<" in an attribute`)
 		}
@@ -130,16 +130,16 @@ func (s *scanner) attribute(b []byte, at int) (int, error) {
 	return at, errShort
 }
 
-func (s *scanner) keepAttr(a attr) error {
+func (s *Scanner) keepAttr(a Attr) error {
 	if len(s.attrs) == maxAttributes {
 		return errors.New("too many attributes")
 	}
 	for i := range s.attrs {
-		if have := s.attrs[i].name; len(have) == len(a.name) && string(have) == string(a.name) {
+		if have := s.attrs[i].Name; len(have) == len(a.Name) && string(have) == string(a.Name) {
 			return errors.New("one attribute twice")
 		}
 	}
-	s.declares = s.declares || a.name[0] == 'x'
+	s.declares = s.declares || a.Name[0] == 'x'
 	s.attrs = append(s.attrs, a)
 	return nil
 }
@@ -149,9 +149,9 @@ func isNameStart(c byte) bool {
 }
 
 // endTag reads the end tag at pos and leaves its element.
-func (s *scanner) endTag() {
+func (s *Scanner) endTag() {
 	if len(s.open) == 0 {
-		s.fail("an end tag of nothing")
+		s.Fail("an end tag of nothing")
 		return
 	}
 	for {
@@ -162,11 +162,11 @@ func (s *scanner) endTag() {
 			return
 		}
 		if bytes.IndexByte(b, '>') >= 0 {
-			s.fail("element %q is not ended by its own tag", s.names[s.open[len(s.open)-1]:])
+			s.Fail("element %q is not ended by its own tag", s.names[s.open[len(s.open)-1]:])
 			return
 		}
 		if !s.fill() {
-			s.fail("%w", errShort)
+			s.Fail("%w", errShort)
 			return
 		}
 	}
@@ -174,7 +174,7 @@ func (s *scanner) endTag() {
 
 // isEndTag returns the size of the end tag of the element at hand, 0 when b does not begin with
 // the whole of it.
-func (s *scanner) isEndTag(b []byte) int {
+func (s *Scanner) isEndTag(b []byte) int {
 	name := s.names[s.open[len(s.open)-1]:]
 	at := 2 + len(name)
 	if len(b) <= at || b[0] != '<' || b[1] != '/' || string(b[2:at]) != string(name) {
@@ -191,7 +191,7 @@ func (s *scanner) isEndTag(b []byte) int {
 
 // declaration reads what begins with "<!": a comment, a section of text that is skipped, or a
 // document type that declares nothing.
-func (s *scanner) declaration() {
+func (s *Scanner) declaration() {
 	s.need(9)
 	b := s.buf[s.pos:s.end]
 	switch {
@@ -202,13 +202,13 @@ func (s *scanner) declaration() {
 	case bytes.HasPrefix(b, []byte("<!DOCTYPE")) && len(s.open) == 0 && !s.rootSeen:
 		s.doctype()
 	default:
-		s.fail("a declaration that metadata has no use for")
+		s.Fail("a declaration that metadata has no use for")
 	}
 }
 
 // doctype reads a document type. comps.xml names its DTD in one, which no client reads; one
 // that goes on with "[" could declare entities, and is refused.
-func (s *scanner) doctype() {
+func (s *Scanner) doctype() {
 	for {
 		b := s.buf[s.pos:s.end]
 		at := slices.IndexFunc(b, func(c byte) bool { return c == '>' || c == '[' })
@@ -218,10 +218,10 @@ func (s *scanner) doctype() {
 			return
 		case at >= 0:
 			s.pos += at
-			s.fail("a document type with declarations, which could be of an entity")
+			s.Fail("a document type with declarations, which could be of an entity")
 			return
 		case len(b) > maxText || !s.fill():
-			s.fail("a document type without end")
+			s.Fail("a document type without end")
 			return
 		}
 	}
@@ -229,7 +229,7 @@ func (s *scanner) doctype() {
 
 // instruction reads a processing instruction. The one that begins the document may say its
 // encoding.
-func (s *scanner) instruction() {
+func (s *Scanner) instruction() {
 	first := s.base+int64(s.pos) <= 3 // perhaps behind a byte order mark
 	if s.need(6); first && bytes.HasPrefix(s.buf[s.pos:s.end], []byte("<?xml ")) {
 		if declaration, _, whole := bytes.Cut(s.buf[s.pos:s.end], []byte("?>")); whole {
@@ -240,7 +240,7 @@ func (s *scanner) instruction() {
 }
 
 // encoding refuses other encodings than UTF-8.
-func (s *scanner) encoding(declaration []byte) {
+func (s *Scanner) encoding(declaration []byte) {
 	_, rest, ok := bytes.Cut(declaration, []byte("encoding"))
 	if !ok {
 		return
@@ -250,12 +250,12 @@ func (s *scanner) encoding(declaration []byte) {
 		value, _, _ = bytes.Cut(value[1:], value[:1])
 	}
 	if !bytes.EqualFold(value, []byte("utf-8")) && !bytes.EqualFold(value, []byte("us-ascii")) {
-		s.fail("encoding %q, want UTF-8", value)
+		s.Fail("encoding %q, want UTF-8", value)
 	}
 }
 
 // until goes behind the next end.
-func (s *scanner) until(begin int, end, what string) {
+func (s *Scanner) until(begin int, end, what string) {
 	s.pos += begin
 	for s.err == nil {
 		b := s.buf[s.pos:s.end]
@@ -265,7 +265,7 @@ func (s *scanner) until(begin int, end, what string) {
 		}
 		s.pos = max(s.pos, s.end-len(end)+1) // a part of it may stand at the end
 		if !s.fill() {
-			s.fail("a %s without end", what)
+			s.Fail("a %s without end", what)
 		}
 	}
 }

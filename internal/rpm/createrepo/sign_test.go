@@ -1,4 +1,4 @@
-package repodata_test
+package createrepo_test
 
 import (
 	"bytes"
@@ -13,15 +13,15 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
-	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/rpmtest"
 )
 
 const passphrase = "open-sesame"
 
-func newSigner(t testing.TB, key *rpmtest.Signer) *repodata.Signer {
+func newSigner(t testing.TB, key *rpmtest.Signer) *createrepo.Signer {
 	t.Helper()
-	s, err := repodata.NewSigner(key.Private(t, ""), nil)
+	s, err := createrepo.NewSigner(key.Private(t, ""), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestSign(t *testing.T) {
 	repomd := []byte("<repomd/>\n")
 	for name, key := range map[string]*rpmtest.Signer{"RSA": rpmtest.Key(t), "Ed25519": rpmtest.OtherKey(t)} {
 		for _, pass := range []string{"", passphrase} {
-			s, err := repodata.NewSigner(key.Private(t, pass), []byte(pass))
+			s, err := createrepo.NewSigner(key.Private(t, pass), []byte(pass))
 			if err != nil {
 				t.Errorf("%s, passphrase %q: %v", name, pass, err)
 				continue
@@ -122,7 +122,7 @@ func TestNewSignerRefuses(t *testing.T) {
 		{"wrong passphrase", "passphrase does not fit", key.Private(t, passphrase), "wrong-horse"},
 		{"expired", "sign repomd.xml with key", block(openpgp.PrivateKeyType, expired(t)), ""},
 	} {
-		s, err := repodata.NewSigner(tt.key, []byte(tt.passphrase))
+		s, err := createrepo.NewSigner(tt.key, []byte(tt.passphrase))
 		if s != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, %v; want %q", tt.name, s, err, tt.want)
 			continue

@@ -1,4 +1,4 @@
-package repodata
+package createrepo
 
 import (
 	"bytes"
@@ -11,9 +11,6 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
-
-// SignaturePath is where a repository keeps the signature of its repomd.xml.
-const SignaturePath = RepomdPath + ".asc"
 
 // ErrLocked says that a private key has a passphrase that was not given.
 var ErrLocked = errors.New("the private key has a passphrase, and none is given")
@@ -73,7 +70,7 @@ func (s *Signer) unlock(passphrase []byte) error {
 }
 
 // Sign returns an armored detached signature with SHA-256, which clients look for at
-// SignaturePath. It holds the time at which it was made.
+// rpm.SignaturePath. It holds the time at which it was made.
 func (s *Signer) Sign(repomd []byte) ([]byte, error) {
 	plain := false // no random notation: old gpg has never seen one
 	var out bytes.Buffer

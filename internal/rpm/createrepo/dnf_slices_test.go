@@ -1,4 +1,4 @@
-package repodata_test
+package createrepo_test
 
 import (
 	"os"
@@ -9,7 +9,9 @@ import (
 
 	"github.com/google/rpmpack"
 
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/catalog"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/rpmtest"
 )
@@ -26,14 +28,32 @@ func modular(key *rpmtest.Signer, name, version, arch string) rpmtest.Spec {
 }
 
 // signed writes metadata with a signature into a repository's folder.
-func signed(t *testing.T, dir string, set *repodata.Set, key *rpmtest.Signer) {
+func signed(t *testing.T, dir string, set *createrepo.Set, key *rpmtest.Signer) {
 	t.Helper()
 	writeSet(t, dir, set)
 	signature, err := newSigner(t, key).Sign(set.Repomd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(dir, repodata.SignaturePath), signature)
+	writeFile(t, filepath.Join(dir, rpm.SignaturePath), signature)
+}
+
+func modulesOf(t *testing.T, text string) []*catalog.Modules {
+	t.Helper()
+	m, err := repodata.ParseModules(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []*catalog.Modules{m}
+}
+
+func compsOf(t *testing.T, text string) []*catalog.Comps {
+	t.Helper()
+	c, err := repodata.ParseComps(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []*catalog.Comps{c}
 }
 
 // TestDNFTakesSlices: with signed metadata and signed packages, a client of either arch
@@ -47,13 +67,13 @@ func TestDNFTakesSlices(t *testing.T) {
 		for _, spec := range []rpmtest.Spec{modular(key, "web", "1.0", arch), modular(key, "web", "2.0", arch), {Name: "app", Arch: arch, Key: key}, {Name: "web", Version: "9", Release: "0", Arch: arch, Key: key}} {
 			repo["Packages/"+spec.FileName()] = rpmtest.Build(t, spec)
 		}
-		docs = append(docs, modulesOf("web", "1", arch, "web-0:1.0-1."+arch), modulesOf("web", "2", arch, "web-0:2.0-1."+arch))
+		docs = append(docs, rpmtest.Module("web", "1", arch, "web-0:1.0-1."+arch), rpmtest.Module("web", "2", arch, "web-0:2.0-1."+arch))
 	}
-	docs = append(docs, defaultsOf("web", "1"), modulesOf("else", "1", "x86_64", "else-0:1-1.x86_64"))
-	slices := repodata.Slices{
-		Modules:    repodata.SliceModules([]*catalog.Modules{parseModules(t, strings.Join(docs, ""))}, []string{"web-1.0-1.x86_64", "web-2.0-1.x86_64", "web-1.0-1.aarch64", "web-2.0-1.aarch64"}),
-		Comps:      repodata.SliceComps([]*catalog.Comps{parseComps(t, comps)}, []string{"app", "web"}),
-		Updateinfo: []byte(updateinfo),
+	docs = append(docs, rpmtest.ModuleDefaults("web", "1"), rpmtest.Module("else", "1", "x86_64", "else-0:1-1.x86_64"))
+	slices := createrepo.Slices{
+		Modules:    repodata.SliceModules(modulesOf(t, strings.Join(docs, "")), []string{"web-1.0-1.x86_64", "web-2.0-1.x86_64", "web-1.0-1.aarch64", "web-2.0-1.aarch64"}),
+		Comps:      repodata.SliceComps(compsOf(t, rpmtest.Comps), []string{"app", "web"}),
+		Updateinfo: []byte(rpmtest.Updateinfo),
 	}
 	dir := repo.write(t)
 	set := mustWriteAll(t, repo.entries(t), slices)
@@ -121,8 +141,8 @@ func TestDNFTakesRealModules(t *testing.T) {
 			nevras, packages = append(nevras, p.NEVRA()), append(packages, p.Name)
 		}
 	}
-	modules := repodata.SliceModules([]*catalog.Modules{parseModules(t, string(mustRead(t, filepath.Join(from, "modules.yaml"))))}, nevras)
-	if comps := repodata.SliceComps([]*catalog.Comps{parseComps(t, string(mustRead(t, filepath.Join(from, "comps.xml"))))}, packages); comps != nil {
+	modules := repodata.SliceModules(modulesOf(t, string(mustRead(t, filepath.Join(from, "modules.yaml")))), nevras)
+	if comps := repodata.SliceComps(compsOf(t, string(mustRead(t, filepath.Join(from, "comps.xml")))), packages); comps != nil {
 		t.Errorf("groups of packages that are not carried:\n%s", comps)
 	}
 	libs := rpmtest.Spec{Name: "libs"} // in place of a distribution
@@ -138,7 +158,7 @@ func TestDNFTakesRealModules(t *testing.T) {
 	raw := rpmtest.Build(t, libs)
 	repo[libs.FileName()], entries = raw, append(entries, entryOf(t, libs.FileName(), raw))
 	dir := repo.write(t)
-	writeSet(t, dir, mustWriteAll(t, entries, repodata.Slices{Modules: modules}))
+	writeSet(t, dir, mustWriteAll(t, entries, createrepo.Slices{Modules: modules}))
 	c := newClient(t, "x86_64", dir, "gpgcheck=0")
 	for _, list := range []string{"nodejs  *11 ", "postgresql  *9.6 ", "ninja  *legacy "} {
 		c.expect(t, list, "--setopt=module_platform_id=platform:f29", "module", "list")

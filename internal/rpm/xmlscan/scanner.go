@@ -1,4 +1,7 @@
-package repodata
+// Package xmlscan reads the XML of yum metadata as a stream, without setting memory aside
+// for what nobody asks for: a primary list of a distribution has 120 MB. It knows no
+// element of that metadata.
+package xmlscan
 
 import (
 	"bytes"
@@ -19,14 +22,16 @@ const (
 	scanAhead     = 128 << 10
 )
 
-// A scanner walks over the elements of an XML document, as a stream: child enters the next
-// element inside the one at hand, and text, skip or a loop over child leaves it.
+// A Scanner walks over the elements of an XML document, as a stream: Child enters the next
+// element inside the one at hand, and Text, Skip or a loop over Child leaves it. The first
+// error ends it: from then on nothing is found, and Err has it.
+//
 // It knows of XML what metadata uses (references to characters, CDATA, comments,
 // processing instructions, namespaces) and refuses what could declare entities. What it
 // does not keep it does not judge: of a text that is skipped, only tags and references count.
 //
 // Slices that it returns are good until the next call that moves it.
-type scanner struct {
+type Scanner struct {
 	r        io.Reader
 	buf      []byte // [pos:end] is unread; what stands before pos is gone at the next fill
 	pos, end int
@@ -36,7 +41,7 @@ type scanner struct {
 	lines        int   // line ends before buf[0]
 
 	name     []byte // of the element at hand, without prefix; nil in a foreign namespace
-	attrs    []attr
+	attrs    []Attr
 	tagAt    int64 // offset of the tag of the element at hand
 	declares bool  // there may be a namespace among attrs
 	closed   bool  // the element at hand was an empty one: its end comes next
@@ -48,10 +53,11 @@ type scanner struct {
 	rootSeen bool
 }
 
-// An attr is an attribute as it is written.
-type attr struct {
-	name, value []byte
-	plain       bool // value needs no decoding
+// An Attr is an attribute of a tag; Scanner.Value has what it says.
+type Attr struct {
+	Name  []byte
+	value []byte
+	plain bool // value needs no decoding
 }
 
 // A space is a declaration of a namespace.
@@ -64,17 +70,33 @@ type space struct {
 // duke is how the names of all namespaces of rpm's metadata begin.
 const duke = "http://linux.duke.edu/metadata/"
 
-func newScanner(r io.Reader) *scanner { return &scanner{r: r, buf: make([]byte, scanAhead)} }
+// New returns a Scanner of the document in r. How much of it is read is for r to bound.
+func New(r io.Reader) *Scanner { return &Scanner{r: r, buf: make([]byte, scanAhead)} }
 
-// fail ends the scanning, with an error that says where.
-func (s *scanner) fail(format string, args ...any) {
+// Name is that of the element at hand, without prefix; nil in a foreign namespace.
+func (s *Scanner) Name() []byte { return s.name }
+
+// Attrs are the attributes of the tag at hand.
+func (s *Scanner) Attrs() []Attr { return s.attrs }
+
+// TagOffset is where the tag of the element at hand begins, in bytes of the document.
+func (s *Scanner) TagOffset() int64 { return s.tagAt }
+
+// Offset is where the scanner is, in bytes of the document.
+func (s *Scanner) Offset() int64 { return s.base + int64(s.pos) }
+
+// Err is the error that ended the scanning, nil without one. It says line and column.
+func (s *Scanner) Err() error { return s.err }
+
+// Fail ends the scanning, with an error that says where.
+func (s *Scanner) Fail(format string, args ...any) {
 	if s.err == nil {
 		s.err = s.errorf(format, args...)
 	}
 }
 
 // errorf makes an error that says where the scanner is.
-func (s *scanner) errorf(format string, args ...any) error {
+func (s *Scanner) errorf(format string, args ...any) error {
 	read := s.buf[:s.pos]
 	line, column := s.lines+bytes.Count(read, newline)+1, s.base+int64(s.pos)-s.lineAt+1
 	if at := bytes.LastIndexByte(read, '\n'); at >= 0 {
@@ -87,7 +109,7 @@ var newline = []byte{'\n'}
 
 // fill reads on behind what is unread. It is false when nothing came, and then has failed
 // unless the document ended where it may.
-func (s *scanner) fill() bool {
+func (s *Scanner) fill() bool {
 	if s.err != nil || s.drained {
 		return false
 	}
@@ -99,7 +121,7 @@ func (s *scanner) fill() bool {
 	s.base += int64(s.pos)
 	switch unread := s.buf[s.pos:s.end]; {
 	case len(unread) >= maxToken:
-		s.fail("a tag of more than the %d bytes allowed", maxToken)
+		s.Fail("a tag of more than the %d bytes allowed", maxToken)
 		return false
 	case len(unread) > len(s.buf)/2: // a long tag: twice the room each time, so that it is not read again too often
 		s.buf = make([]byte, min(2*len(s.buf), maxToken))
@@ -115,7 +137,7 @@ func (s *scanner) fill() bool {
 		if errors.Is(err, io.EOF) {
 			s.drained = true
 		} else if err != nil {
-			s.fail("%w", err)
+			s.Fail("%w", err)
 			return false
 		}
 	}
@@ -123,7 +145,7 @@ func (s *scanner) fill() bool {
 }
 
 // need sees to it that n bytes are unread, if the document has them.
-func (s *scanner) need(n int) bool {
+func (s *Scanner) need(n int) bool {
 	for s.end-s.pos < n {
 		if !s.fill() {
 			return false
@@ -132,35 +154,35 @@ func (s *scanner) need(n int) bool {
 	return true
 }
 
-// root enters the root element, which has to be of that name.
-func (s *scanner) root(name string) bool {
+// Root enters the root element, which has to be of that name.
+func (s *Scanner) Root(name string) bool {
 	if s.need(3) && bytes.HasPrefix(s.buf[s.pos:s.end], []byte("\xef\xbb\xbf")) {
 		s.pos += 3
 	}
-	if !s.child() {
-		s.fail("there is no element %q", name)
+	if !s.Child() {
+		s.Fail("there is no element %q", name)
 		return false
 	}
 	if string(s.name) != name {
-		s.fail("root element %q, want %q", s.name, name)
+		s.Fail("root element %q, want %q", s.name, name)
 		return false
 	}
 	s.rootSeen = true
 	return true
 }
 
-// finish reads what follows the root element: nothing but white space and comments. Only
+// Finish reads what follows the root element: nothing but white space and comments. Only
 // then the document was whole.
-func (s *scanner) finish() error {
-	if s.err == nil && s.child() {
-		s.fail("element %q behind the end", s.name)
+func (s *Scanner) Finish() error {
+	if s.err == nil && s.Child() {
+		s.Fail("element %q behind the end", s.name)
 	}
 	return s.err
 }
 
-// child goes to the next element inside the one at hand and enters it. It is false when there
+// Child goes to the next element inside the one at hand and enters it. It is false when there
 // is none, and the scanner has left the element at hand, or has failed.
-func (s *scanner) child() bool {
+func (s *Scanner) Child() bool {
 	if s.closed {
 		s.closed = false
 		s.leave()
@@ -169,7 +191,7 @@ func (s *scanner) child() bool {
 	for s.err == nil {
 		if !s.markup() {
 			if s.err == nil && len(s.open) > 0 {
-				s.fail("the document ends in element %q", s.names[s.open[len(s.open)-1]:])
+				s.Fail("the document ends in element %q", s.names[s.open[len(s.open)-1]:])
 			}
 			return false
 		}
@@ -189,7 +211,7 @@ func (s *scanner) child() bool {
 }
 
 // markup goes to the next "<", with one byte behind it.
-func (s *scanner) markup() bool {
+func (s *Scanner) markup() bool {
 	for s.pos < s.end && classes[s.buf[s.pos]]&blank != 0 { // mostly all there is
 		s.pos++
 	}
@@ -204,7 +226,7 @@ func (s *scanner) markup() bool {
 			text = unread[:at]
 		}
 		if len(s.open) == 0 && len(bytes.TrimLeft(text, " \t\r\n")) > 0 {
-			s.fail("text outside of the root element")
+			s.Fail("text outside of the root element")
 			return false
 		}
 		if s.references(text, at >= 0); s.err != nil {
@@ -212,7 +234,7 @@ func (s *scanner) markup() bool {
 		}
 		if at >= 0 {
 			if s.end-s.pos < 2 && !s.need(2) {
-				s.fail("the document ends in a tag")
+				s.Fail("the document ends in a tag")
 				return false
 			}
 			return true
@@ -225,7 +247,7 @@ func (s *scanner) markup() bool {
 
 // references goes over a text that is skipped, and checks that the references in it are ones:
 // others would need declarations. It stays before one that may go on behind the text.
-func (s *scanner) references(text []byte, whole bool) {
+func (s *Scanner) references(text []byte, whole bool) {
 	for {
 		at := bytes.IndexByte(text, '&')
 		if at < 0 {
@@ -239,11 +261,11 @@ func (s *scanner) references(text []byte, whole bool) {
 			return
 		}
 		if end < 0 {
-			s.fail("an entity without end")
+			s.Fail("an entity without end")
 			return
 		}
 		if _, err := reference(text[1:end]); err != nil {
-			s.fail("%w", err)
+			s.Fail("%w", err)
 			return
 		}
 		s.pos += end
@@ -251,17 +273,17 @@ func (s *scanner) references(text []byte, whole bool) {
 	}
 }
 
-// skip leaves the element at hand.
-func (s *scanner) skip() {
-	for s.child() {
-		s.skip()
+// Skip leaves the element at hand.
+func (s *Scanner) Skip() {
+	for s.Child() {
+		s.Skip()
 	}
 }
 
 // enter makes an element the one at hand.
-func (s *scanner) enter(name []byte) {
+func (s *Scanner) enter(name []byte) {
 	if len(s.open) == maxDepth {
-		s.fail("more than %d elements in one another", maxDepth)
+		s.Fail("more than %d elements in one another", maxDepth)
 		return
 	}
 	s.open = append(s.open, len(s.names))
@@ -282,7 +304,7 @@ func (s *scanner) enter(name []byte) {
 }
 
 // leave forgets the element at hand.
-func (s *scanner) leave() {
+func (s *Scanner) leave() {
 	last := len(s.open) - 1
 	s.names = s.names[:s.open[last]]
 	s.open = s.open[:last]
@@ -292,13 +314,13 @@ func (s *scanner) leave() {
 }
 
 // declare takes note of the namespaces that the tag at hand declares.
-func (s *scanner) declare() {
+func (s *Scanner) declare() {
 	for _, a := range s.attrs {
-		rest, ok := bytes.CutPrefix(a.name, []byte("xmlns"))
+		rest, ok := bytes.CutPrefix(a.Name, []byte("xmlns"))
 		if !ok || len(rest) > 0 && rest[0] != ':' {
 			continue
 		}
-		uri := s.value(a)
+		uri := s.Value(a)
 		known := len(uri) == 0 || bytes.HasPrefix(uri, []byte(duke))
 		s.spaces = append(s.spaces, space{string(bytes.TrimPrefix(rest, []byte(":"))), !known, len(s.open)})
 	}
@@ -306,7 +328,7 @@ func (s *scanner) declare() {
 
 // foreign tells prefixes of other vocabularies. One that nothing declares is taken for ours,
 // as by clients that know no namespaces.
-func (s *scanner) foreign(prefix []byte) bool {
+func (s *Scanner) foreign(prefix []byte) bool {
 	for _, declared := range slices.Backward(s.spaces) {
 		if declared.prefix == string(prefix) {
 			return declared.foreign

@@ -12,6 +12,7 @@ import (
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/catalog"
 	"airbundle/internal/rpm/depsolve"
+	"airbundle/manifest"
 )
 
 // A setTask is one package set for one arch.
@@ -34,6 +35,8 @@ type pick struct {
 	name, evr, arch string
 	places          []place // never empty
 }
+
+func (p pick) nevra() string { return manifest.NEVRA(p.name, p.evr, p.arch) }
 
 // A place is where a package can be had.
 type place struct {
@@ -222,15 +225,13 @@ type carried struct {
 	line           int
 }
 
-func (c *carried) nevra() string { return c.name + "-" + c.evr + "." + c.arch }
-
 // carry unites what sets bring into the same repository.
 func (r *resolver) carry(tasks []*setTask) []*carried {
 	var all []*carried
 	known := map[string]*carried{}
 	for _, t := range tasks {
 		for _, p := range t.picks {
-			key := t.into() + "/" + p.name + "-" + p.evr + "." + p.arch
+			key := t.into() + "/" + p.nevra()
 			c := known[key]
 			if c == nil {
 				c = &carried{pick: p, basearch: t.arch, repo: t.into(), line: int(t.set.Line)}

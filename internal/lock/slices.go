@@ -37,7 +37,7 @@ func targets(tasks []*setTask) []*target {
 			byInto[t.into()] = g
 		}
 		for _, p := range t.picks {
-			g.nevras = append(g.nevras, p.name+"-"+p.evr+"."+p.arch)
+			g.nevras = append(g.nevras, p.nevra())
 			g.names = append(g.names, p.name)
 		}
 		g.streams = union(g.streams, t.streams)

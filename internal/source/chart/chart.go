@@ -125,11 +125,17 @@ func (s *Source) fromIndex(ctx context.Context, w lockfile.ChartWish) (urls []st
 	if len(v.URLs) == 0 {
 		return nil, nil, badContent("%s: the index has no urls for %s %s", httpx.Redact(w.Repo), w.Name, w.Version)
 	}
+	return s.fromURLs(ctx, w, v.URLs, want)
+}
+
+// fromURLs reads the archive at the first of an index's URLs that has it. One is enough to
+// pin it, but a tag in a registry has to be resolved; what fails is left out.
+func (s *Source) fromURLs(ctx context.Context, w lockfile.ChartWish, refs []string, want digest.Digest) (urls []string, archive []byte, err error) {
 	var errs []error
-	for _, raw := range v.URLs {
-		u, err := join(w.Repo, raw, want != "")
+	for _, ref := range refs {
+		u, err := join(w.Repo, ref, want != "")
 		if err == nil && archive != nil && !strings.HasPrefix(u, ociScheme) {
-			urls = append(urls, u) // one is enough to pin it; in a registry a tag has to be resolved
+			urls = append(urls, u)
 			continue
 		}
 		var got []byte

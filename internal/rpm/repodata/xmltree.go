@@ -36,7 +36,9 @@ func (n *node) attr(name string) string {
 	return ""
 }
 
-// A treeReader reads a document element by element, each as a tree with its bytes.
+// A treeReader reads a document element by element, each as a tree with its bytes. It
+// reads by encoding/xml and not by a Scanner, which does not judge what it skips: here
+// every byte is passed on to parsers of others, so every byte has to be XML.
 type treeReader struct {
 	d     *xml.Decoder
 	bytes *recorder

@@ -167,7 +167,7 @@ func TestOddXML(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := siteOf([]byte(tt.text))
-			var got map[string]repodata.Checksum
+			var got map[string]rpm.Checksum
 			var err error
 			used := allocated(func() { got, err = repodata.ReadPrimary(t.Context(), s.plainOpen) })
 			// In all, not at once: a token that grows is copied again and again.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/catalog"
 	"airbundle/internal/rpm/xmlscan"
 )
@@ -48,8 +49,8 @@ func ParsePrimary(r io.Reader) (*catalog.Catalog, error) {
 
 // scanListed collects the packages of a primary list, of which it keeps nothing but location and
 // checksum, and asks for nothing else.
-func scanListed(s *xmlscan.Scanner) (map[string]Checksum, error) {
-	listed := map[string]Checksum{}
+func scanListed(s *xmlscan.Scanner) (map[string]rpm.Checksum, error) {
+	listed := map[string]rpm.Checksum{}
 	p := primary{s: s, listed: listed}
 	if p.metadata(); s.Err() != nil {
 		return nil, s.Err()
@@ -61,13 +62,13 @@ func scanListed(s *xmlscan.Scanner) (map[string]Checksum, error) {
 type primary struct {
 	s      *xmlscan.Scanner
 	b      *catalog.Builder
-	listed map[string]Checksum
+	listed map[string]rpm.Checksum
 	bounds bounds
 
 	found  int // packages
 	kept   int // entries of lists
 	pkg    catalog.Package
-	sum    Checksum
+	sum    rpm.Checksum
 	digest []byte // sum, once more
 	where  string // location, where there is no builder
 	deps   [len(relations)][]catalog.DepID
@@ -100,7 +101,7 @@ func (p *primary) metadata() {
 }
 
 func (p *primary) reset() {
-	p.pkg, p.sum, p.where, p.files = catalog.Package{}, Checksum{}, "", p.files[:0]
+	p.pkg, p.sum, p.where, p.files = catalog.Package{}, rpm.Checksum{}, "", p.files[:0]
 	for at := range p.deps {
 		p.deps[at] = p.deps[at][:0]
 	}

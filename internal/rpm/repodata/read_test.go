@@ -94,7 +94,7 @@ func TestReadPrimaryPacked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := repodata.ReadPrimary(t.Context(), siteOf(packed).open)
-			want := map[string]repodata.Checksum{"a.rpm": {Type: "sha1", Value: strings.Repeat("a", 40)}}
+			want := map[string]rpm.Checksum{"a.rpm": {Type: "sha1", Value: strings.Repeat("a", 40)}}
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("error %v, (-want +got):\n%s", err, diff)
 			}
@@ -156,7 +156,7 @@ func TestReadPrimaryLenient(t *testing.T) {
 <!-- the end -->
 `
 	got, err := repodata.ReadPrimary(t.Context(), siteOf([]byte(primary)).open)
-	want := map[string]repodata.Checksum{
+	want := map[string]rpm.Checksum{
 		"a&b ä.rpm": {Type: "sha256", Value: strings.Repeat("0a", 32)}, "same": {Type: "md5", Value: strings.Repeat("00", 16)},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {

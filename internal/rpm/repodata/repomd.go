@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/xmlscan"
 )
 
@@ -18,12 +19,12 @@ type Repomd struct {
 
 // Data is one file of metadata. What repomd.xml does not say is zero.
 type Data struct {
-	Type     string   // "primary", "filelists", "group", "modules"…
-	Location string   // below the repository, and never outside of it
-	Base     string   // xml:base: another place to find Location below
-	Checksum Checksum // of the file as it is served
-	Open     Checksum // of what is packed in it
-	Size     int64    // bytes of the file as it is served
+	Type     string       // "primary", "filelists", "group", "modules"…
+	Location string       // below the repository, and never outside of it
+	Base     string       // xml:base: another place to find Location below
+	Checksum rpm.Checksum // of the file as it is served
+	Open     rpm.Checksum // of what is packed in it
+	Size     int64        // bytes of the file as it is served
 	OpenSize int64
 	// Timestamp is the time of the last change, in seconds since 1970.
 	Timestamp int64
@@ -138,17 +139,17 @@ func (m *Repomd) keep(s *xmlscan.Scanner, d Data) {
 }
 
 // scanChecksum reads an element that holds a checksum.
-func scanChecksum(s *xmlscan.Scanner) Checksum {
+func scanChecksum(s *xmlscan.Scanner) rpm.Checksum {
 	kind := string(s.Attr("type"))
 	value := s.Text()
 	if s.Err() != nil {
-		return Checksum{}
+		return rpm.Checksum{}
 	}
 	if len(value) > maxChecksum {
 		s.Fail("a checksum of more than %d bytes", maxChecksum)
-		return Checksum{}
+		return rpm.Checksum{}
 	}
-	c, err := newChecksum(kind, string(value))
+	c, err := rpm.NewChecksum(kind, string(value))
 	if err != nil {
 		s.Fail("%w", err)
 	}

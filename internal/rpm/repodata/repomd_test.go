@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/rpmtest"
 )
@@ -43,11 +44,11 @@ func TestParseRepomd(t *testing.T) {
 	want := &repodata.Repomd{Revision: "1700000001", Data: []repodata.Data{
 		{
 			Type: "primary", Location: "repodata/a&b-primary.xml.zst", Base: "https://mirror/",
-			Checksum: repodata.Checksum{Type: "sha256", Value: strings.Repeat("0", 64)},
-			Open:     repodata.Checksum{Type: "sha512", Value: strings.Repeat("1", 128)},
+			Checksum: rpm.Checksum{Type: "sha256", Value: strings.Repeat("0", 64)},
+			Open:     rpm.Checksum{Type: "sha512", Value: strings.Repeat("1", 128)},
 			Size:     10, OpenSize: 20, Timestamp: 1700000002,
 		},
-		{Type: "group", Location: "repodata/comps.xml", Checksum: repodata.Checksum{Type: "sha1", Value: strings.Repeat("2", 40)}, Timestamp: 1700000009},
+		{Type: "group", Location: "repodata/comps.xml", Checksum: rpm.Checksum{Type: "sha1", Value: strings.Repeat("2", 40)}, Timestamp: 1700000009},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -12,6 +12,7 @@ import (
 
 	"airbundle/internal/atomicfile"
 	"airbundle/internal/regular"
+	"airbundle/internal/rpm"
 )
 
 // A cache keeps files in a directory: content/<kind>/<hash> what repomd.xml names, and
@@ -39,8 +40,8 @@ func (c cache) open(path string) (*os.File, bool) {
 	return f, true
 }
 
-func (c cache) content(sum checksum) string {
-	return filepath.Join(c.dir, "content", sum.kind, sum.hex)
+func (c cache) content(sum rpm.Checksum) string {
+	return filepath.Join(c.dir, "content", sum.Type, sum.Value)
 }
 
 func (c cache) derived(key string) string {
@@ -50,14 +51,14 @@ func (c cache) derived(key string) string {
 
 // verified opens a content that is in the cache and still what it was; one that is not
 // is thrown away.
-func (c cache) verified(sum checksum) (*os.File, bool) {
+func (c cache) verified(sum rpm.Checksum) (*os.File, bool) {
 	f, ok := c.open(c.content(sum))
 	if !ok {
 		return nil, false
 	}
-	h := sum.new()
+	h := sum.New()
 	_, err := io.Copy(h, f)
-	if err == nil && hex.EncodeToString(h.Sum(nil)) != sum.hex {
+	if err == nil && hex.EncodeToString(h.Sum(nil)) != sum.Value {
 		err = errors.New("it is damaged")
 	}
 	if err == nil {
@@ -124,7 +125,7 @@ func (l *localWriter) Write(p []byte) (int, error) {
 
 // place returns a path for a content and what ends its use: in the cache, or, where there
 // is none or it cannot be written, in a directory that done removes.
-func (c cache) place(sum checksum) (path string, done func(), err error) {
+func (c cache) place(sum rpm.Checksum) (path string, done func(), err error) {
 	if c.dir != "" {
 		path := c.content(sum)
 		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
@@ -139,7 +140,7 @@ func (c cache) place(sum checksum) (path string, done func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	return filepath.Join(dir, sum.hex), func() { os.RemoveAll(dir) }, nil
+	return filepath.Join(dir, sum.Value), func() { os.RemoveAll(dir) }, nil
 }
 
 // writable says whether files can be made in dir.

@@ -140,7 +140,7 @@ func (r *Repository) drop(mirrors []mirror, reasons []error) {
 }
 
 // download writes what url leads to to w and reports whether it was what it should be.
-func (s *Source) download(ctx context.Context, url string, w io.Writer, sum checksum, size, limit int64) error {
+func (s *Source) download(ctx context.Context, url string, w io.Writer, sum rpm.Checksum, size, limit int64) error {
 	if size > limit {
 		return report.WithClass(report.ClassContent, fmt.Errorf("%s: %d bytes are more than the %d allowed", httpx.Redact(url), size, limit))
 	}
@@ -149,14 +149,14 @@ func (s *Source) download(ctx context.Context, url string, w io.Writer, sum chec
 		return err
 	}
 	defer c.Close()
-	want := ocispec.Descriptor{Digest: digest.Digest(sum.String()), Size: size}
+	want := ocispec.Descriptor{Digest: sum.Digest(), Size: size}
 	if size > 0 && c.Size >= 0 && c.Size != size {
 		return fmt.Errorf("GET %s: %w", httpx.Redact(url), &digestio.MismatchError{Want: want, GotBytes: c.Size})
 	}
 	if size > 0 {
 		limit = size
 	}
-	h, begin := sum.new(), &beginning{}
+	h, begin := sum.New(), &beginning{}
 	n, err := io.Copy(io.MultiWriter(w, h, begin), io.LimitReader(c, limit+1))
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", httpx.Redact(url), err)
@@ -165,13 +165,13 @@ func (s *Source) download(ctx context.Context, url string, w io.Writer, sum chec
 		want.Size = min(n, limit)
 	}
 	got := hex.EncodeToString(h.Sum(nil))
-	if n == want.Size && got == sum.hex {
+	if n == want.Size && got == sum.Value {
 		return nil
 	}
 	if page(begin.data) {
-		return report.WithClass(report.ClassContent, fmt.Errorf("GET %s: a page of HTML in the place of %s", httpx.Redact(url), sum))
+		return report.WithClass(report.ClassContent, fmt.Errorf("GET %s: a page of HTML in the place of %s", httpx.Redact(url), sum.Digest()))
 	}
-	return fmt.Errorf("GET %s: %w", httpx.Redact(url), &digestio.MismatchError{Want: want, Got: digest.Digest(sum.kind + ":" + got), GotBytes: n})
+	return fmt.Errorf("GET %s: %w", httpx.Redact(url), &digestio.MismatchError{Want: want, Got: rpm.Checksum{Type: sum.Type, Value: got}.Digest(), GotBytes: n})
 }
 
 // A beginning keeps the first bytes that are written to it.

@@ -195,18 +195,17 @@ func (q *inquiry) sort(mirrors []mirror, answers []answer) []edition {
 
 // ask gets repomd.xml of one mirror and checks all that can be checked of it.
 func (q *inquiry) ask(ctx context.Context, m mirror) (a answer) {
-	const name = "repodata/repomd.xml"
-	if a.repomd, a.err = q.s.opener.ReadSmall(ctx, join(m.url, name), maxRepomd); a.err != nil {
+	if a.repomd, a.err = q.s.opener.ReadSmall(ctx, join(m.url, rpm.RepomdPath), maxRepomd); a.err != nil {
 		return a
 	}
 	if page(a.repomd) {
-		a.err = report.WithClass(report.ClassContent, fmt.Errorf("%s is a page of HTML", name))
+		a.err = report.WithClass(report.ClassContent, fmt.Errorf("%s is a page of HTML", rpm.RepomdPath))
 		return a
 	}
 	if a.rank, a.err = q.list.rank(a.repomd); a.err != nil {
 		return a
 	}
-	if a.err = q.checkSignature(ctx, join(m.url, name+".asc"), a.repomd); a.err != nil {
+	if a.err = q.checkSignature(ctx, join(m.url, rpm.SignaturePath), a.repomd); a.err != nil {
 		return a
 	}
 	if a.age, a.err = q.age(a.repomd); a.err != nil {
@@ -225,17 +224,17 @@ func page(data []byte) bool {
 // any is as good as another.
 func (l *list) rank(repomd []byte) (int, error) {
 	for i, s := range l.sums {
-		sum := checksum{kind: s.strongest()}
-		if sum.of(repomd) == s.hashes[sum.kind] && (s.size == 0 || s.size == int64(len(repomd))) {
+		kind := s.strongest()
+		if checksumOf(kind, repomd) == s.hashes[kind] && (s.size == 0 || s.size == int64(len(repomd))) {
 			return i, nil
 		}
 	}
 	if len(l.sums) == 0 {
 		return 0, nil
 	}
-	sum := checksum{kind: l.sums[0].strongest()}
+	kind := l.sums[0].strongest()
 	return 0, report.WithClass(report.ClassContent, fmt.Errorf("its repomd.xml is not the metalink's: %s:%s, want %s:%s",
-		sum.kind, sum.of(repomd), sum.kind, l.sums[0].hashes[sum.kind]))
+		kind, checksumOf(kind, repomd), kind, l.sums[0].hashes[kind]))
 }
 
 // checkSignature checks the detached signature over repomd.xml, where one is asked for.

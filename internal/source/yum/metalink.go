@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"airbundle/internal/rpm"
 )
 
 // Sums are what a metalink says of one repomd.xml.
@@ -143,9 +145,8 @@ func (p *metalinkParser) value(where, text string) {
 			of.size = n
 		}
 	case "/verification/hash":
-		kind := kindOf(p.attrs["type"])
-		if h := strings.ToLower(text); validHex(kind, h) {
-			of.hashes[kind] = h
+		if c, err := readChecksum(p.attrs["type"], text); err == nil {
+			of.hashes[c.Type] = c.Value
 		}
 	case "/resources/url":
 		if text != "" {
@@ -172,9 +173,9 @@ func (l *list) readMetalink(data []byte, arch string, logger *slog.Logger) error
 	}
 	slices.SortStableFunc(m.urls, func(a, b listed) int { return cmp.Compare(b.preference, a.preference) })
 	for _, u := range m.urls {
-		base, ok := strings.CutSuffix(u.url, "repodata/repomd.xml")
+		base, ok := strings.CutSuffix(u.url, rpm.RepomdPath)
 		if !ok {
-			l.skip(quoted(u.url), "does not lead to repodata/repomd.xml")
+			l.skip(quoted(u.url), "does not lead to "+rpm.RepomdPath)
 			continue
 		}
 		if err := l.add(base, arch); err != nil {

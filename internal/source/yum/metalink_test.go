@@ -16,6 +16,7 @@ import (
 
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpmtest"
 )
 
@@ -225,7 +226,7 @@ func FuzzMetalink(f *testing.F) {
 		}
 		checkList(t, l)
 		for _, s := range l.sums {
-			if !validHex(s.strongest(), s.hashes[s.strongest()]) || s.size < 0 {
+			if _, err := rpm.NewChecksum(s.strongest(), s.hashes[s.strongest()]); err != nil || s.size < 0 {
 				t.Errorf("sums %v", s)
 			}
 		}

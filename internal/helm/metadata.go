@@ -94,7 +94,7 @@ func ReadMetadata(r io.Reader) (*Metadata, error) {
 		if err != nil {
 			return err
 		}
-		found, err = ParseMetadata(raw)
+		found, err = parseMetadata(raw)
 		return err
 	})
 	if err != nil {
@@ -106,8 +106,8 @@ func ReadMetadata(r io.Reader) (*Metadata, error) {
 	return found, nil
 }
 
-// ParseMetadata reads a Chart.yaml, which must have name and version.
-func ParseMetadata(raw []byte) (*Metadata, error) {
+// parseMetadata reads a Chart.yaml, which must have name and version.
+func parseMetadata(raw []byte) (*Metadata, error) {
 	m := new(Metadata)
 	if err := yaml.Unmarshal(raw, m); err != nil {
 		return nil, malformed("Chart.yaml: %s", oneLine(err))

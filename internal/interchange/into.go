@@ -13,9 +13,9 @@ import (
 	"airbundle/internal/report"
 )
 
-// RPMsInto is the repository path at the target that imported packages go into,
+// rpmsInto is the repository path at the target that imported packages go into,
 // with $basearch after it.
-const RPMsInto = "imported"
+const rpmsInto = "imported"
 
 // Into adds the wishes to a request. What both ask for is one wish; a reference
 // with a digest takes the place of the same reference without. Packages are asked
@@ -160,7 +160,7 @@ func (m *merge) rpms(pins []PinnedRPM) {
 		}
 		set := sets[p.BaseArch]
 		if set == nil {
-			set = &lockfile.PackageSet{Into: RPMsInto, Arches: []string{p.BaseArch}, Note: m.from(), Line: lockfile.Line(p.Line)}
+			set = &lockfile.PackageSet{Into: rpmsInto, Arches: []string{p.BaseArch}, Note: m.from(), Line: lockfile.Line(p.Line)}
 			sets[p.BaseArch] = set
 		}
 		set.Install = append(set.Install, p.NEVRA())

@@ -71,3 +71,31 @@ func TestOddCacheEntry(t *testing.T) {
 		t.Error("a directory is a file")
 	}
 }
+
+// What the cache cannot take is read all the same, and nothing of it stays behind.
+func TestUnwritableEntry(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dir := t.TempDir()
+	const content = "<metadata/>"
+	if err := os.WriteFile(filepath.Join(dir, "primary.xml"), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := options(t)
+	s := New(o)
+	sum, _ := parseChecksum(sumOf([]byte(content)))
+	if err := os.MkdirAll(s.cache.content(sum), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := &Repository{s: s, name: "repository r", mirrors: []mirror{{url: "file://" + dir}}}
+	f, err := r.File(t.Context(), "primary.xml", sum.String(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := io.ReadAll(f); err != nil || string(got) != content {
+		t.Errorf("%q, %v", got, err)
+	}
+	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
+		t.Errorf("left in the directory for temporary files: %v", left)
+	}
+}

@@ -43,7 +43,23 @@ func (r *Repository) File(ctx context.Context, location, checksum string, size i
 	if f, ok := r.s.cache.verified(sum); ok {
 		return f, nil
 	}
-	path, done, err := r.s.cache.place(sum)
+	for _, c := range []cache{r.s.cache, {log: r.s.o.Log}} { // the latter keeps nothing
+		var f *os.File
+		if f, err = r.fetch(ctx, c, location, sum, size); err == nil {
+			return f, nil
+		}
+		if _, local := errors.AsType[*localError](err); !local || c.dir == "" {
+			break
+		}
+		c.log.Warn("cache not written", "cause", err.Error())
+	}
+	return nil, err
+}
+
+// fetch downloads a file to where a cache wants it. The file may be open only: one that
+// no cache keeps has no name any more.
+func (r *Repository) fetch(ctx context.Context, c cache, location string, sum checksum, size int64) (*os.File, error) {
+	path, done, err := c.place(sum)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", r.name, location, err)
 	}

@@ -101,12 +101,26 @@ func (r *resolver) solveAll(ctx context.Context, tasks []*setTask) {
 	for i, err := range failed {
 		if u, ok := errors.AsType[*depsolve.UnsolvableError](err); ok { // each problem on a line
 			for _, p := range u.Problems {
-				r.fail(int(tasks[i].set.Line), tasks[i].String(), &depsolve.UnsolvableError{Problems: []string{p}})
+				r.fail(int(tasks[i].set.Line), tasks[i].String(), &depsolve.UnsolvableError{Problems: []string{p + tasks[i].unlistedFiles(p)}})
 			}
 		} else if err != nil {
 			r.fail(int(tasks[i].set.Line), tasks[i].String(), err)
 		}
 	}
+}
+
+// unlistedFiles adds to a problem with a file which repositories do not list theirs.
+func (t *setTask) unlistedFiles(problem string) string {
+	var out string
+	if !strings.HasPrefix(problem, "/") && !strings.Contains(problem, "nothing provides /") {
+		return out
+	}
+	for _, p := range t.repos {
+		if _, ok := p.index.Find("filelists"); !ok {
+			out += "\n  repomd.xml of repository " + p.String() + " names no filelists: it may have the file"
+		}
+	}
+	return out
 }
 
 // wanted is what a set installs on hosts of its arch: not what is said to be absent.

@@ -1,6 +1,7 @@
 package lock_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -290,6 +291,48 @@ func TestAllUnsolvable(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, strings.Split(text, "\n")); diff != "" || report.Classify(err) != report.ClassContent {
 		t.Errorf("class %d (-want +got):\n%s", report.Classify(err), diff)
+	}
+}
+
+// TestMissingAndBroken: a name that no repository has, where dnf ends, does not hide what
+// cannot be installed.
+func TestMissingAndBroken(t *testing.T) {
+	w, req := withPackages(t)
+	w.repos["base x86_64"] = newRepository(t, "https://m/x86_64/", signed(t, "app", "1.0", "x86_64", "nosuch"))
+	req.Packages = []lockfile.PackageSet{{Into: "os", Install: []string{"app", "gone"}, Arches: []string{"x86_64"}, Line: 9}}
+	_, err := w.resolveWith(t, req, lock.Options{})
+	text := fmt.Sprint(err)
+	if !strings.Contains(text, "gone: no repository has") || !strings.Contains(text, "nothing provides nosuch, needed by app-1.0-1.x86_64") || strings.Count(text, "demo.yaml:9:") != 2 {
+		t.Errorf("got\n%s", text)
+	}
+}
+
+// TestDamagedMetadata: what a repository says of itself, and is not so, is wrong content.
+func TestDamagedMetadata(t *testing.T) {
+	for name, damage := range map[string]func(r *repository){
+		"malformed":  func(r *repository) { r.rewrite("-primary.xml.gz", "<metadata") },
+		"no primary": func(r *repository) { r.repomd = bytes.ReplaceAll(r.repomd, []byte(`"primary"`), []byte(`"prim"`)) },
+	} {
+		w, req := withPackages(t)
+		damage(w.repos["base aarch64"])
+		_, err := w.lockBy(t, &solver{}, req, lock.Options{})
+		if report.Classify(err) != report.ClassContent || !strings.HasPrefix(fmt.Sprint(err), "demo.yaml:5: repo base: ") {
+			t.Errorf("%s: class %d, %v", name, report.Classify(err), err)
+		}
+	}
+}
+
+// TestNoFilelists: a file that nobody is known to have may be one of a repository that
+// does not list its files.
+func TestNoFilelists(t *testing.T) {
+	w, req := withPackages(t)
+	req.Packages = []lockfile.PackageSet{{Into: "os", Install: []string{"gone", "/opt/x"}, Arches: []string{"x86_64"}, Line: 9}}
+	r := w.repos["base x86_64"]
+	r.repomd = bytes.ReplaceAll(r.repomd, []byte(`"filelists"`), []byte(`"lists"`))
+	_, err := w.resolveWith(t, req, lock.Options{})
+	text := fmt.Sprint(err)
+	if n := strings.Count(text, "repository base (x86_64) names no filelists"); n != 1 || !strings.Contains(text, "gone: no repository") {
+		t.Errorf("told %d times: %v", n, err)
 	}
 }
 

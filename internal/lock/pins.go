@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -105,7 +106,7 @@ func (r *resolver) prove(ctx context.Context, c *carried) (proof, error) {
 		return proof{}, err
 	}
 	if c.places[0].size <= 0 {
-		return proof{}, report.WithClass(report.ClassUnavailable, errors.New("the metadata does not say its size"))
+		return proof{}, report.WithClass(report.ClassContent, errors.New("the metadata does not say its size"))
 	}
 	if key := r.known(c, d); key != nil {
 		return proof{digest: d, key: key}, nil
@@ -187,7 +188,10 @@ func (r *resolver) signer(ctx context.Context, c *carried) (proof, error) {
 // unreadable says that a package file cannot be had, as at a mirror of metadata only.
 func unreadable(err error) bool {
 	c := report.Classify(err)
-	return httpx.StatusCode(err) != 0 && (c == report.ClassUnavailable || c == report.ClassRefused)
+	if httpx.StatusCode(err) == 0 {
+		return c == report.ClassLocal && errors.Is(err, fs.ErrNotExist)
+	}
+	return c == report.ClassUnavailable || c == report.ClassRefused
 }
 
 func (p *repository) keyOf(id string) *lockfile.Key {

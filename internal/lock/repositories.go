@@ -173,7 +173,7 @@ func newest(repomd []byte) (int64, error) {
 func (r *resolver) primary(ctx context.Context, p *repository) (*catalog.Catalog, error) {
 	d, ok := p.index.Find("primary")
 	if !ok {
-		return nil, report.WithClass(report.ClassUnavailable, errors.New("repomd.xml names no primary list"))
+		return nil, report.WithClass(report.ClassContent, errors.New("repomd.xml names no primary list"))
 	}
 	key := "catalog " + d.Checksum.Digest().String()
 	if r.src.Cache != nil {
@@ -215,9 +215,18 @@ func readData[T any](ctx context.Context, p *repository, d repodata.Data, parse 
 	defer rc.Close()
 	v, err := parse(rc)
 	if err != nil {
-		return none, fmt.Errorf("repository %s: %s: %w", p, d.Location, err)
+		return none, damaged(fmt.Errorf("repository %s: %s: %w", p, d.Location, err))
 	}
 	return v, nil
+}
+
+// damaged gives metadata that cannot be read the class of wrong content: its bytes are
+// those that repomd.xml names, so to ask again is no help.
+func damaged(err error) error {
+	if _, malformed := errors.AsType[*repodata.MalformedError](err); malformed {
+		return report.WithClass(report.ClassContent, err)
+	}
+	return err
 }
 
 // forSolving is the repository as the solver takes it.

@@ -110,6 +110,19 @@ func withSlices(t *testing.T, at string, slices createrepo.Slices, specs ...rpmt
 	return repo
 }
 
+// rewrite gives the file whose name ends so another content, which repomd.xml names.
+func (r *repository) rewrite(end, content string) {
+	for name, raw := range r.files {
+		if strings.HasSuffix(name, end) {
+			was, is := digest.FromBytes(raw).Encoded(), digest.FromString(content).Encoded()
+			delete(r.files, name)
+			r.files[strings.ReplaceAll(name, was, is)] = []byte(content)
+			r.repomd = bytes.ReplaceAll(r.repomd, []byte(was), []byte(is))
+			return
+		}
+	}
+}
+
 // signed is a package with the test's signature.
 func signed(t *testing.T, name, version, arch string, requires ...string) rpmtest.Spec {
 	t.Helper()

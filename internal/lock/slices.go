@@ -116,7 +116,8 @@ func (g *target) updateinfo(ctx context.Context) ([]byte, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	return repodata.SliceUpdateinfo(all, g.nevras)
+	slice, err := repodata.SliceUpdateinfo(all, g.nevras)
+	return slice, damaged(err)
 }
 
 // side keeps one side file and pins it. Its name holds its digest, so that the lock which

@@ -2,6 +2,7 @@ package lock_test
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -74,6 +75,8 @@ func TestUnreadablePackages(t *testing.T) {
 		refuse report.Class
 	}{
 		"one key":  {gone, 1, report.ClassOK},
+		"no file":  {&fs.PathError{Op: "stat", Path: "p", Err: fs.ErrNotExist}, 1, report.ClassOK},
+		"no right": {&fs.PathError{Op: "stat", Path: "p", Err: fs.ErrPermission}, 1, report.ClassLocal},
 		"two keys": {gone, 2, report.ClassUnavailable},
 		"no RPM":   {report.WithClass(report.ClassContent, errors.New("not a package")), 1, report.ClassContent},
 		"forged":   {&rpm.BadSignatureError{KeyID: "x", Err: errors.New("no")}, 1, report.ClassTrust},

@@ -14,6 +14,7 @@ import (
 	"airbundle/internal/interchange"
 	"airbundle/internal/lock"
 	"airbundle/internal/lockfile"
+	"airbundle/internal/report"
 )
 
 type lockOptions struct {
@@ -118,7 +119,8 @@ func runLock(ctx context.Context, s cli.Streams, o *lockOptions) error {
 	}
 	encoded, err := res.Lock.Encode()
 	if err != nil {
-		return fmt.Errorf("what was resolved makes no valid lock: %w", err)
+		// The request was read without complaint, so it is the metadata that is wrong.
+		return report.WithClass(report.ClassContent, fmt.Errorf("what was resolved makes no valid lock: %w", err))
 	}
 	if err := finishLock(s, talk, o, lockOutcome{res, old, encoded, time.Since(start)}); err != nil {
 		return err

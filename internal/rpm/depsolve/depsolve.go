@@ -75,15 +75,13 @@ func Solve(ctx context.Context, req Request) (*Solution, error) {
 		return nil, err
 	}
 	jobs, problems := pl.wanted(req.Install, !req.NotBest)
-	if len(problems) > 0 {
-		return nil, &UnsolvableError{problems}
-	}
 	s, err := pl.solve(ctx, jobs, req.Install, !req.NotBest, req.Weak)
 	if err != nil {
 		return nil, err
 	}
-	if len(s.problems) > 0 {
-		return nil, &UnsolvableError{s.explain()}
+	// What has no match does not hide what cannot be installed: one run tells all.
+	if problems = append(problems, s.explain()...); len(problems) > 0 {
+		return nil, &UnsolvableError{problems}
 	}
 	return pl.solution(s), nil
 }
@@ -97,10 +95,7 @@ func (pl *pool) solve(ctx context.Context, jobs []job, specs []string, best, wea
 		return nil, err
 	}
 	if asked {
-		jobs, problems := pl.wanted(specs, best)
-		if len(problems) > 0 {
-			return nil, &UnsolvableError{problems}
-		}
+		jobs, _ = pl.wanted(specs, best) // what has no match was told before
 		s = newSolver(pl, jobs, weak)
 	}
 	return s, s.run(ctx, weak)

@@ -149,6 +149,9 @@ func (r *resolver) solveSet(ctx context.Context, t *setTask) error {
 		return err
 	}
 	t.streams = s.Streams
+	for _, note := range s.Notes {
+		r.note("%s: %s", t, note)
+	}
 	for _, p := range s.Packages {
 		t.picks = append(t.picks, t.pick(p))
 	}

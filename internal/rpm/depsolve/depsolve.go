@@ -46,6 +46,7 @@ type Request struct {
 type Solution struct {
 	Packages []Picked // by NEVRA, bytewise
 	Streams  []string // the module streams that packages come from, name:stream, sorted
+	Notes    []string // what of the request means nothing in these repositories
 }
 
 // A Picked package is carried.
@@ -115,7 +116,11 @@ func (pl *pool) enabled(req Request) []string {
 // exclude disables what the request excludes, everywhere or in one repository.
 func (pl *pool) exclude(req Request) {
 	for _, spec := range req.Exclude {
-		for _, p := range pl.find(spec, false).list {
+		found := pl.find(spec, false).list
+		if len(found) == 0 {
+			pl.note("exclude %s: no repository has such a package", spec)
+		}
+		for _, p := range found {
 			pl.pkgs[p].disabled = true
 		}
 	}
@@ -127,6 +132,12 @@ func (pl *pool) exclude(req Request) {
 				}
 			}
 		}
+	}
+}
+
+func (pl *pool) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(pl.notes, text) {
+		pl.notes = append(pl.notes, text)
 	}
 }
 
@@ -212,6 +223,7 @@ func (pl *pool) present(ctx context.Context, req Request) error {
 			known = append(known, spec)
 			continue
 		}
+		pl.note("present %s: no repository has it; taken to be on the hosts, in any version", spec)
 		pl.files[pl.text(spec)] = []solvable{host}
 		clear(pl.providers)
 	}
@@ -226,7 +238,9 @@ func (pl *pool) present(ctx context.Context, req Request) error {
 	have := s.installed()
 	if len(s.problems) > 0 { // the hosts' own repositories are not among ours: what they need is theirs
 		for _, j := range jobs {
-			have = appendNew(have, s.filter(j.candidates, modeBest)[0])
+			if len(j.candidates) > 0 {
+				have = appendNew(have, s.filter(j.candidates, modeBest)[0])
+			}
 		}
 	}
 	for _, p := range have {
@@ -237,7 +251,7 @@ func (pl *pool) present(ctx context.Context, req Request) error {
 
 // solution lists the packages that are to be carried.
 func (pl *pool) solution(s *solver) *Solution {
-	out := &Solution{}
+	out := &Solution{Notes: pl.notes}
 	streams := map[string]string{}
 	for _, m := range pl.active {
 		for _, a := range m.Artifacts {

@@ -28,6 +28,7 @@ func (pl *pool) groupJobs(spec string, best bool) ([]job, error) {
 			}
 			list := pl.byNEVRA(wantedNEVRA{name: p.Name, epoch: -1})
 			if len(list) == 0 {
+				pl.note("%s: no repository has its package %s", spec, p.Name)
 				continue
 			}
 			name := p.Name + " of " + spec

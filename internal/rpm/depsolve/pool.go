@@ -59,6 +59,7 @@ type pool struct {
 
 	start []uint32 // of each text's providers in lists
 	lists []solvable
+	notes []string            // see Solution
 	files map[text][]solvable // who owns or provides a path, of those that somebody depends on
 	asked bool                // the repositories, for what is not in their catalogs
 }

@@ -279,3 +279,23 @@ func FuzzRich(f *testing.F) {
 		}
 	})
 }
+
+// What of a request means nothing is said, since a typo would else go unseen.
+func TestNotes(t *testing.T) {
+	comps := &catalog.Comps{Groups: []catalog.Group{{ID: "g", Packages: []catalog.GroupPackage{{Name: "b"}, {Name: "zz"}}}}}
+	s, err := Solve(t.Context(), Request{
+		Arch: "x86_64", Install: []string{"@g"}, Exclude: []string{"nosuch", "c"}, Present: []string{"elsewhere"},
+		Repos: []Repo{{ID: "letters", Catalog: lettersPool("abc").repos[0].Catalog, Comps: comps}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"exclude nosuch: no repository has such a package",
+		"present elsewhere: no repository has it; taken to be on the hosts, in any version",
+		"@g: no repository has its package zz",
+	}
+	if diff := cmp.Diff(want, s.Notes); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}

@@ -216,8 +216,13 @@ func (m matcher) fits(version string) bool {
 
 var capability = regexp.MustCompile(`^(\S+)(?:\s*(<=|>=|=|<|>)\s*(\S+))?$`)
 
-// byCapability lists who provides a capability, "name" or "name >= version".
+// byCapability lists who provides a capability, "name" or "name >= version", or may
+// fulfil a condition in parentheses.
 func (pl *pool) byCapability(spec string) []solvable {
+	if strings.HasPrefix(spec, "(") {
+		list := slices.Clone(pl.provides(pl.dep(pl.text(spec), 0, 0)))
+		return slices.DeleteFunc(list, func(p solvable) bool { return !pl.choosable(p) })
+	}
 	m := capability.FindStringSubmatch(strings.TrimSpace(spec))
 	if m == nil {
 		return nil

@@ -87,7 +87,7 @@ func TestUnwritableEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &Repository{s: s, name: "repository r", mirrors: []mirror{{url: "file://" + dir}}}
-	f, err := r.File(t.Context(), "primary.xml", sum.String(), 0)
+	f, err := r.File(t.Context(), "primary.xml", string(sum.Digest()), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

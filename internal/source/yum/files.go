@@ -58,7 +58,7 @@ func (r *Repository) File(ctx context.Context, location, checksum string, size i
 
 // fetch downloads a file to where a cache wants it. The file may be open only: one that
 // no cache keeps has no name any more.
-func (r *Repository) fetch(ctx context.Context, c cache, location string, sum checksum, size int64) (*os.File, error) {
+func (r *Repository) fetch(ctx context.Context, c cache, location string, sum rpm.Checksum, size int64) (*os.File, error) {
 	path, done, err := c.place(sum)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", r.name, location, err)

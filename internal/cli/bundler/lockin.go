@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -47,7 +48,8 @@ func readOldLock(path string, must bool) (*lockfile.Lock, error) {
 	case errors.Is(err, fs.ErrNotExist) && must:
 		return nil, cli.Usage("%s: there is no lock yet: lock everything first", path)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
+		_, err := os.Stat(filepath.Dir(path)) // said now, and not when all is resolved
+		return nil, err
 	case err != nil:
 		return nil, err
 	case len(data) == 0 && !must:

@@ -247,8 +247,13 @@ func (pl *pool) capabilities(name string) []text {
 		}
 		return nil
 	}
-	var out []text
 	m := newMatcher(name)
+	var out []text
+	for id := range pl.files { // paths that somebody depends on
+		if m.match(pl.texts[id]) {
+			out = append(out, id)
+		}
+	}
 	for id := 1; id < len(pl.start)-1; id++ {
 		if pl.start[id] < pl.start[id+1] && m.match(pl.texts[id]) {
 			out = append(out, text(id))

@@ -66,10 +66,16 @@ func (r *run) asset(ctx context.Context, it target.Item, served *metadata) (proo
 	}
 	proof = "the server names this sha256"
 	if it.Kind == manifest.KindRPM {
-		if named, err = served.check(ctx, it); err != nil {
+		listed, err := served.check(ctx, it)
+		if err != nil {
 			return "", err
 		}
-		proof = "listed in the served metadata with this sha256"
+		switch {
+		case !r.o.RawRPMs:
+			named, proof = listed, "listed in the served metadata with this sha256"
+		case listed != it.Digest:
+			return "", &differentError{"yum metadata that says " + string(listed), string(it.Digest)}
+		}
 	}
 	if it.Kind == manifest.KindChart {
 		d, err := served.checkChart(ctx, it, r.bundle.Table.Charts[it.Index])

@@ -1,5 +1,6 @@
 // Package audit proves what a target holds, from the root of a bundle and the target
-// alone: it needs neither the archive nor anything that push remembered. Each artifact
+// alone: it needs neither the archive nor anything that push remembered, but for repodata
+// that a push made: that is compared to what follows from the archive. Each artifact
 // is present, missing, different or unknown, and the report says what that rests on.
 package audit
 
@@ -21,6 +22,7 @@ import (
 	"airbundle/internal/httpx"
 	"airbundle/internal/progress"
 	"airbundle/internal/report"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
 	"airbundle/manifest"
 )
@@ -51,9 +53,11 @@ type Target struct {
 
 // Options tune Run. The zero value is ready to use.
 type Options struct {
-	Jobs     int           // requests at once; default 8
-	Deep     bool          // download and hash everything
-	Progress progress.Sink // default progress.Discard
+	Jobs     int              // requests at once; default 8
+	Deep     bool             // download and hash everything
+	RawRPMs  bool             // nobody but a push made the yum metadata: it proves nothing of a package's content
+	Store    createrepo.Store // to make that metadata from and compare; nil: what lists the packages is good enough
+	Progress progress.Sink    // default progress.Discard
 }
 
 // A Summary counts what one audit did.
@@ -86,6 +90,7 @@ func Run(ctx context.Context, b *manifest.Bundle, items []target.Item, to Target
 	r := &run{bundle: b, to: to, o: o, stop: stop, rep: &report.Report{Command: "audit", Bundle: b.Root.Digest, Name: b.Table.Name}}
 	r.images(ctx, items)
 	r.assets(ctx, items)
+	r.repodata(ctx, items)
 	sum := &Summary{Artifacts: len(items), Claimed: r.claimed, Read: r.read.Load(), Seconds: time.Since(start).Seconds()}
 	if err := context.Cause(ctx); err != nil && !isUnauthorized(err) {
 		return r.rep, sum, fmt.Errorf("audit stopped: %w", err)

@@ -111,7 +111,7 @@ func (c *linter) depths() {
 		depth := strings.Count(repo, "/") + 1
 		if depth > maxDepth {
 			c.find(TooDeep, "rpm", repo, line, fmt.Sprintf("the repository lies %d directories deep; a yum repository of Nexus has its repodata at most %d deep", depth, maxDepth),
-				"shorten into: of the package set, or offer it with seeder serve and accept this")
+				"shorten into: of the package set, or offer it with seeder serve or push --rpm-layout raw, and accept this")
 			continue
 		}
 		byDepth[depth] = append(byDepth[depth], repo)

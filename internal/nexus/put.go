@@ -26,10 +26,15 @@ type ConflictError struct {
 	Repo, Path string
 	Want       digest.Digest
 	Got        string // a checksum, or the size where that tells already
+	WriteOnce  bool   // the server refused to replace it
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%s/%s holds other content: %s, not %s; to replace it, use --overwrite", e.Repo, e.Path, e.Got, e.Want)
+	next := "to replace it, use --overwrite"
+	if e.WriteOnce {
+		next = "to replace it, set the repository's deployment policy to allow redeploy"
+	}
+	return fmt.Sprintf("%s/%s holds other content: %s, not %s; %s", e.Repo, e.Path, e.Got, e.Want, next)
 }
 
 // ExitCode is that of a refusal by the server.
@@ -155,7 +160,9 @@ func (p *put) refused(ctx context.Context, refusal error) error {
 		p.how = registry.Present
 		return nil
 	case got.state == different:
-		return p.conflict(got)
+		err := p.conflict(got)
+		err.WriteOnce = true
+		return err
 	}
 	return refusal
 }
@@ -184,6 +191,6 @@ func (p *put) confirm(ctx context.Context, sent string) error {
 	return fmt.Errorf("the server does not hold what was sent: %w", mm)
 }
 
-func (p *put) conflict(got holding) error {
+func (p *put) conflict(got holding) *ConflictError {
 	return &ConflictError{Repo: p.repo, Path: p.path, Want: p.desc.Digest, Got: got.is}
 }

@@ -36,6 +36,7 @@ func (r *run) asset(ctx context.Context, it target.Item) {
 	start := time.Now()
 	rec := record(it, it.Place.Repository+"/"+it.Place.Path)
 	sent, state, err := r.putAsset(ctx, it)
+	r.settled(it, err)
 	r.sent.Add(sent)
 	rec.Bytes, rec.Seconds = sent, time.Since(start).Seconds()
 	if err != nil {
@@ -43,7 +44,7 @@ func (r *run) asset(ctx context.Context, it target.Item) {
 		return
 	}
 	rec.State = state
-	if (it.Kind == manifest.KindRPM || it.Kind == manifest.KindChart) && !r.o.DryRun {
+	if (it.Kind == manifest.KindRPM && !r.o.RawRPMs || it.Kind == manifest.KindChart) && !r.o.DryRun {
 		r.hold(it, rec) // not done before the served metadata lists it
 		return
 	}

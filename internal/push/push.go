@@ -23,6 +23,7 @@ import (
 	"airbundle/internal/httpx"
 	"airbundle/internal/progress"
 	"airbundle/internal/report"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
 	"airbundle/manifest"
 )
@@ -30,7 +31,7 @@ import (
 // A Store is an opened archive. What Fetch yields is verified: EOF means that it is
 // what the descriptor says.
 type Store interface {
-	Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
+	createrepo.Store
 	// Read returns the verified bytes of a small blob.
 	Read(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
 }
@@ -92,13 +93,15 @@ type Target struct {
 
 // Options tune Run. The zero value is ready to use.
 type Options struct {
-	Jobs         int           // transfers at once; default 8
-	Overwrite    bool          // replace what the target holds under the same name
-	DryRun       bool          // ask, send nothing
-	MetadataWait time.Duration // for the served metadata to list what was sent; default 15 min and 1 s for each
-	MetadataPoll time.Duration // until the second look, longer before each further one; default 1 s
-	Progress     progress.Sink // default progress.Discard; what is present already counts as done
-	Planned      func(int64)   // told once of the bytes to settle, before the first is sent
+	Jobs         int                // transfers at once; default 8
+	Overwrite    bool               // replace what the target holds under the same name
+	DryRun       bool               // ask, send nothing
+	MetadataWait time.Duration      // for the served metadata to list what was sent; default 15 min and 1 s for each
+	MetadataPoll time.Duration      // until the second look, longer before each further one; default 1 s
+	RawRPMs      bool               // the target makes no yum metadata: put our own beside the packages
+	Sign         *createrepo.Signer // of that metadata; nil: it is not signed
+	Progress     progress.Sink      // default progress.Discard; what is present already counts as done
+	Planned      func(int64)        // told once of the bytes to settle, before the first is sent
 	Done         func(report.Record)
 }
 
@@ -122,8 +125,9 @@ type run struct {
 	skipped atomic.Int64 // present or mounted
 	total   atomic.Int64
 
-	mu   sync.Mutex
-	held []held // RPMs and charts that are there but not seen in metadata yet
+	mu    sync.Mutex
+	there map[string]bool // packages that were tried, by path: are they there?
+	held  []held          // RPMs and charts that are there but not seen in metadata yet
 }
 
 // A task is one transfer; larger ones start first, and shared blobs of later
@@ -150,13 +154,14 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.It
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	r := &run{bundle: b, store: store, to: to, o: o, rep: rep, stop: stop}
+	r := &run{bundle: b, store: store, to: to, o: o, rep: rep, stop: stop, there: map[string]bool{}}
 	tasks := r.assetTasks(items)
 	imageTasks := r.imageTasks(ctx, items)
 	if o.Planned != nil {
 		o.Planned(r.total.Load())
 	}
 	r.transfer(ctx, append(tasks, imageTasks...))
+	r.putRepodata(ctx, items)
 	r.awaitMetadata(ctx)
 	sum := &Summary{Artifacts: len(items), Sent: r.sent.Load(), Skipped: r.skipped.Load(), Seconds: time.Since(start).Seconds()}
 	return rep, sum, interrupted(ctx)

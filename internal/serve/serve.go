@@ -34,9 +34,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
@@ -44,14 +41,7 @@ import (
 )
 
 // A Store holds the blobs of a bundle.
-type Store interface {
-	// Fetch returns a blob from its first byte. The reader reaches io.EOF only when
-	// size and digest are those of the descriptor.
-	Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error)
-	// Section returns a blob for reading anywhere, unverified; false when the store
-	// cannot do that for this blob, such as when it is cut in pieces.
-	Section(d digest.Digest) (*io.SectionReader, bool)
-}
+type Store = createrepo.Store
 
 // Options tune a Server. The zero value is ready to use.
 type Options struct {
@@ -132,7 +122,7 @@ func (s *Server) layOut(items []target.Item) error {
 		s.files.add(it.Place.Repository+"/"+it.Place.Path, file{desc: desc})
 		switch it.Kind {
 		case manifest.KindRPM:
-			s.addRPM(s.bundle.Table.RPMs[it.Index], it.Place, desc)
+			s.addRPM(s.bundle.Table.RPMs[it.Index], it.Place)
 		case manifest.KindChart:
 			charts = append(charts, indexedChart{s.bundle.Table.Charts[it.Index], desc})
 		}
@@ -141,7 +131,6 @@ func (s *Server) layOut(items []target.Item) error {
 		s.files.addDir(s.opts.Target.Docker)
 	}
 	s.addChartIndex(charts)
-	s.addMetadata()
 	if s.opts.Sign != nil {
 		var err error
 		if s.signKey, err = s.opts.Sign.PublicKey(); err != nil {

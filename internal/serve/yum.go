@@ -1,11 +1,9 @@
 package serve
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -15,9 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"airbundle/internal/digestio"
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
@@ -27,22 +22,14 @@ import (
 // An rpmSet is the packages of one directory, which share one repodata.
 type rpmSet struct {
 	place    target.Place // of the directory
-	packages []setPackage
-	metadata []manifest.Metadata // slices that belong to the packages
+	packages []manifest.RPM
 
 	mu   sync.Mutex
 	made map[string][]byte // files of repodata/, by name; nil until somebody asked
 }
 
-type setPackage struct {
-	rpm  manifest.RPM
-	desc ocispec.Descriptor
-	file string
-}
-
-func (s *Server) addRPM(r manifest.RPM, at target.Place, desc ocispec.Descriptor) {
-	dir, base := path.Split(at.Path)
-	dir = strings.TrimSuffix(dir, "/")
+func (s *Server) addRPM(r manifest.RPM, at target.Place) {
+	dir := path.Dir(at.Path)
 	key := path.Join(at.Repository, dir, "repodata")
 	set := s.sets[key]
 	if set == nil {
@@ -50,16 +37,7 @@ func (s *Server) addRPM(r manifest.RPM, at target.Place, desc ocispec.Descriptor
 		s.sets[key] = set
 		s.files.addDir(key)
 	}
-	set.packages = append(set.packages, setPackage{r, desc, base})
-}
-
-// addMetadata gives slices of metadata to the sets of their packages.
-func (s *Server) addMetadata() {
-	for _, m := range s.bundle.Table.Metadata {
-		if set := s.sets[path.Join(s.opts.Target.Yum, m.Repo, "repodata")]; set != nil {
-			set.metadata = append(set.metadata, m)
-		}
-	}
+	set.packages = append(set.packages, r)
 }
 
 // repodata returns a set's metadata, making it at the first call that succeeds.
@@ -71,24 +49,9 @@ func (s *Server) repodata(ctx context.Context, set *rpmSet) (map[string][]byte, 
 	if set.made != nil {
 		return set.made, nil
 	}
-	ctx = context.WithoutCancel(ctx)
-	var entries []createrepo.Entry
-	for _, p := range set.packages {
-		pkg, err := readHeader(ctx, s.store, p.desc)
-		if err != nil {
-			return nil, fmt.Errorf("read header of %s (%s): %w", p.rpm.Path(), p.desc.Digest, err)
-		}
-		entries = append(entries, createrepo.Entry{
-			Package: pkg, Location: p.file, Digest: p.desc.Digest, Size: p.desc.Size, Time: pkg.BuildTime,
-		})
-	}
-	with, err := s.readSlices(ctx, set.metadata)
+	data, err := createrepo.OfBundle(context.WithoutCancel(ctx), s.bundle, s.store, set.place.Path)
 	if err != nil {
 		return nil, err
-	}
-	data, err := createrepo.Write(entries, with)
-	if err != nil {
-		return nil, fmt.Errorf("write repodata of %s: %w", set.place.Path, err)
 	}
 	made := map[string][]byte{"repomd.xml": data.Repomd}
 	for name, raw := range data.Files {
@@ -101,41 +64,6 @@ func (s *Server) repodata(ctx context.Context, set *rpmSet) (map[string][]byte, 
 	}
 	set.made = made
 	return made, nil
-}
-
-func (s *Server) readSlices(ctx context.Context, metadata []manifest.Metadata) (out createrepo.Slices, err error) {
-	for _, m := range metadata {
-		to := map[string]*[]byte{
-			manifest.MetadataModules: &out.Modules, manifest.MetadataComps: &out.Comps, manifest.MetadataUpdateinfo: &out.Updateinfo,
-		}[m.Type]
-		desc, _ := s.bundle.Blob(m.Digest)
-		if *to, err = readAll(ctx, s.store, desc); err != nil {
-			return out, fmt.Errorf("read %s (%s): %w", m.Path(), m.Digest, err)
-		}
-	}
-	return out, nil
-}
-
-// readAll returns a verified blob that is to be held in memory.
-func readAll(ctx context.Context, store Store, desc ocispec.Descriptor) ([]byte, error) {
-	rc, err := store.Fetch(ctx, desc)
-	if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	return digestio.ReadAll(rc, desc, manifest.MaxMetadata)
-}
-
-func readHeader(ctx context.Context, store Store, desc ocispec.Descriptor) (*rpm.Package, error) {
-	if section, ok := store.Section(desc.Digest); ok {
-		return rpm.Read(bufio.NewReaderSize(io.NewSectionReader(section, 0, desc.Size), 64<<10))
-	}
-	rc, err := store.Fetch(ctx, desc)
-	if err != nil {
-		return nil, err
-	}
-	defer rc.Close()
-	return rpm.Read(rc)
 }
 
 func (s *Server) setRepodata(w http.ResponseWriter, r *http.Request, set *rpmSet) (map[string][]byte, bool) {
@@ -199,7 +127,7 @@ func (s *Server) addRepoFiles() {
 	for _, key := range slices.Sorted(maps.Keys(s.sets)) {
 		set := s.sets[key]
 		base, variable := set.place, ""
-		if rest, ok := strings.CutSuffix("/"+base.Path, "/"+set.packages[0].rpm.BaseArch); ok {
+		if rest, ok := strings.CutSuffix("/"+base.Path, "/"+set.packages[0].BaseArch); ok {
 			base.Path, variable = strings.TrimPrefix(rest, "/"), "$basearch/"
 		}
 		f := byBase[base]
@@ -208,7 +136,7 @@ func (s *Server) addRepoFiles() {
 				ID:      repoID(base, ids),
 				Title:   cmp.Or(base.Path, base.Repository) + " of " + s.bundle.Table.Name,
 				baseURL: escapePath("/repository/"+strings.TrimSuffix(base.Repository+"/"+base.Path, "/")) + "/" + variable,
-				Example: set.packages[0].rpm.Name,
+				Example: set.packages[0].Name,
 			}
 			byBase[base] = f
 			s.repos = append(s.repos, f)
@@ -242,11 +170,11 @@ func repoID(p target.Place, taken map[string]bool) string {
 // fingerprint of a key, so one may be the end of the other.
 func (s *Server) collectKeys(f *repoFile, set *rpmSet) {
 	for _, p := range set.packages {
-		if p.rpm.Signer == "" {
-			f.unsigned = append(f.unsigned, p.rpm.NEVRA())
+		if p.Signer == "" {
+			f.unsigned = append(f.unsigned, p.NEVRA())
 			continue
 		}
-		signer := strings.ToLower(p.rpm.Signer)
+		signer := strings.ToLower(p.Signer)
 		for _, k := range s.bundle.Table.Keys {
 			id := strings.ToLower(k.ID)
 			if (strings.HasSuffix(id, signer) || strings.HasSuffix(signer, id)) && !slices.Contains(f.keys, k.ID) {

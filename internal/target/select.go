@@ -1,7 +1,9 @@
 package target
 
 import (
+	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -101,4 +103,19 @@ func (m Map) item(t *manifest.Table, a manifest.Artifact, arches []string) (Item
 		it.Place = m.Chart(t.Charts[a.Index])
 	}
 	return it, wanted(a.Arch)
+}
+
+// RPMDirs returns the directories of the packages among the items, each of which has one
+// repodata, sorted.
+func RPMDirs(items []Item) []Place {
+	var dirs []Place
+	for _, it := range items {
+		if it.Kind == manifest.KindRPM {
+			dirs = append(dirs, Place{it.Place.Repository, path.Dir(it.Place.Path)})
+		}
+	}
+	slices.SortFunc(dirs, func(a, b Place) int {
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Path, b.Path))
+	})
+	return slices.Compact(dirs)
 }

@@ -86,6 +86,7 @@ type Place struct {
 // A Map says which repositories of a target take which kind of artifact.
 type Map struct {
 	Docker, Yum, Raw, Helm string
+	RawRPMs                bool // packages go to Raw, with repodata of our own
 	Naming                 Naming
 }
 
@@ -110,7 +111,12 @@ func (m Map) Refs(img manifest.Image) []Ref {
 }
 
 // RPM returns the place of a package.
-func (m Map) RPM(r manifest.RPM) Place { return Place{m.Yum, r.Path()} }
+func (m Map) RPM(r manifest.RPM) Place {
+	if m.RawRPMs {
+		return Place{m.Raw, r.Path()}
+	}
+	return Place{m.Yum, r.Path()}
+}
 
 // File returns the place of a file.
 func (m Map) File(f manifest.File) Place { return Place{m.Raw, f.Path} }

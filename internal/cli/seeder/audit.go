@@ -31,7 +31,8 @@ func newAudit(s cli.Streams) *cobra.Command {
 		Long: `audit asks the target for every tag, platform manifest, blob, RPM and file of the
 bundle and says what is present, missing, different or unknown, and what that rests
 on. It needs only the root: the archive, or the file that bundler inspect --root
-wrote. RPMs must be listed in the served yum metadata too. Where the server names no
+wrote. RPMs must be listed in the served yum metadata too, and with --rpm-layout raw that
+metadata must be what follows from the archive. Where the server names no
 sha256, and everywhere with --deep, the content is downloaded and hashed.`,
 		Example: `  seeder audit k8s.bundle.tar --nexus http://10.19.90.29:8081
   seeder audit k8s.root.json --nexus http://10.19.90.29:8081 --deep --output json`,
@@ -71,13 +72,23 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
+	opts := audit.Options{Jobs: int(o.jobs), Deep: o.deep, RawRPMs: places.RawRPMs}
+	if places.RawRPMs {
+		if a, err := archive.Open(o.path); err == nil { // else OpenRoot has found a root alone
+			defer a.Close()
+			opts.Store = a
+		} else {
+			seen = append(seen, "repomd.xml is not compared, only that what it names lists each RPM: that takes the archive, and here is its root alone")
+		}
+	}
 	bar := cli.NewBar(s, o.results.Quiet || !o.deep, "audit", -1)
-	rep, sum, err := audit.Run(ctx, b, items, to, audit.Options{Jobs: int(o.jobs), Deep: o.deep, Progress: bar})
+	opts.Progress = bar
+	rep, sum, err := audit.Run(ctx, b, items, to, opts)
 	bar.Finish()
 	if err != nil {
 		return err
 	}
-	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(b.Table, items)), seen...)
+	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(b.Table, places, items)), seen...)
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}

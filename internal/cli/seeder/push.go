@@ -18,6 +18,7 @@ type pushOptions struct {
 	jobs      cli.Jobs
 	dryRun    bool
 	overwrite bool
+	signKey   string
 	wait      time.Duration
 	results   cli.Results
 	remote    remote
@@ -34,6 +35,11 @@ func newPush(s cli.Streams) *cobra.Command {
 manifests, then tags, each checked against its digest on the way. It asks the target
 what is there and keeps no state: the same command again moves only what is missing.
 RPMs count as done when the served yum metadata lists them, charts when index.yaml does.
+
+With --rpm-layout raw RPMs go into the raw repository, at any depth, with the metadata
+that seeder serve offers, slices and all: repomd.xml last, and only when all packages
+that it names are there. --repo-sign-key signs it, as serve does, with the passphrase
+from SEEDER_REPO_SIGN_PASSPHRASE.
 
 Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 --password-file, or the docker config for the registry's host.`,
@@ -52,6 +58,7 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 	o.jobs.AddFlag(f, 8, "`number` of transfers at once")
 	f.BoolVar(&o.dryRun, "dry-run", false, "ask the target what is missing, send nothing")
 	f.BoolVar(&o.overwrite, "overwrite", false, "replace what the target holds under the same name")
+	f.StringVar(&o.signKey, "repo-sign-key", "", "with --rpm-layout raw: sign yum metadata with the armored OpenPGP private key in this `file`")
 	f.DurationVar(&o.wait, "metadata-wait", 0, "wait this long for the served yum metadata and index.yaml (default 15m and 1s per RPM or chart)")
 	o.results.AddFlags(f, true)
 	o.trust.addFlags(f)
@@ -59,6 +66,13 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 }
 
 func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
+	if o.signKey != "" && o.selection.layout != layoutRaw {
+		return cli.Usage("--repo-sign-key needs --rpm-layout raw: a yum repository of a Nexus writes its metadata itself")
+	}
+	signer, err := repoSigner(o.signKey)
+	if err != nil {
+		return err
+	}
 	a, trusted, err := open(o.path, &o.trust)
 	if err != nil {
 		return err
@@ -76,6 +90,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	bar := cli.NewBar(s, o.results.Quiet, "push", -1)
 	rep, sum, err := push.Run(ctx, a.Bundle(), a, items, to, push.Options{
 		Jobs: int(o.jobs), Overwrite: o.overwrite, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar, Planned: bar.SetTotal,
+		RawRPMs: places.RawRPMs, Sign: signer,
 		Done: func(rec report.Record) {
 			talk.Item("%s %s %s (%s, %.1f s)", rec.State, rec.Kind, rec.Place, cli.Bytes(rec.Bytes), rec.Seconds)
 		},
@@ -84,7 +99,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(a.Bundle().Table, items)), seen...)
+	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(a.Bundle().Table, places, items)), seen...)
 	o.results.Verbose = o.results.Verbose || o.dryRun
 	return cli.PrintReport(s, rep, o.results, pushLast(rep, sum, to.Name, o.dryRun), sum)
 }

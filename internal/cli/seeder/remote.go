@@ -187,14 +187,14 @@ func (c *connection) fits(m target.Map, items []target.Item, write bool) (notes 
 	type repository struct{ name, format string }
 	need := map[repository]bool{}
 	for _, it := range items {
-		switch it.Kind {
-		case manifest.KindImage:
+		switch {
+		case it.Kind == manifest.KindImage:
 			need[repository{m.Docker, "docker"}] = true
-		case manifest.KindRPM:
+		case it.Kind == manifest.KindRPM && !m.RawRPMs:
 			need[repository{m.Yum, "yum"}] = true
-		case manifest.KindFile:
+		case it.Kind == manifest.KindRPM, it.Kind == manifest.KindFile:
 			need[repository{m.Raw, "raw"}] = true
-		case manifest.KindChart:
+		case it.Kind == manifest.KindChart:
 			need[repository{m.Helm, "helm"}] = true
 		}
 	}

@@ -71,14 +71,19 @@ func (e *rootError) Error() string {
 type selection struct {
 	only, arches []string
 	naming       string
+	layout       string
 	places       target.Map
 }
 
 func (o *selection) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.only, "only", nil, "take only this `KIND|GROUP|NAME` (image, rpm, file, chart; a group of the lock; a name); may be repeated")
 	f.StringSliceVar(&o.arches, "arch", nil, "take only this arch (x86_64, aarch64); may be repeated")
+	f.StringVar(&o.layout, "rpm-layout", layoutYum, "RPMs go into the yum repository, which writes its metadata itself, or into the raw one with the metadata of seeder serve: `yum|raw`")
 	o.addPlaces(f)
 }
+
+// The values of --rpm-layout; serve has no such flag.
+const layoutYum, layoutRaw = "yum", "raw"
 
 func (o *selection) addPlaces(f *pflag.FlagSet) {
 	o.places = target.Default()
@@ -95,7 +100,10 @@ func (o *selection) targets() (target.Map, error) {
 	if err != nil {
 		return o.places, cli.Usage("--naming: %v", err)
 	}
-	o.places.Naming = naming
+	if o.layout != "" && o.layout != layoutYum && o.layout != layoutRaw {
+		return o.places, cli.Usage("--rpm-layout is yum or raw, not %q", o.layout)
+	}
+	o.places.Naming, o.places.RawRPMs = naming, o.layout == layoutRaw
 	return o.places, nil
 }
 
@@ -105,6 +113,9 @@ func (o *selection) targets() (target.Map, error) {
 func (o *selection) items(t *manifest.Table, imagesOnly bool) (m target.Map, items []target.Item, note string, err error) {
 	if m, err = o.targets(); err != nil {
 		return m, nil, "", err
+	}
+	if imagesOnly && m.RawRPMs {
+		return m, nil, "", cli.Usage("--rpm-layout raw is for a Nexus: a plain registry takes images only")
 	}
 	if items, err = m.Items(t, target.Selection{Only: o.only, Arches: o.arches}); err != nil {
 		return m, nil, "", report.WithClass(report.ClassUsage, err)
@@ -128,7 +139,10 @@ func (o *selection) items(t *manifest.Table, imagesOnly bool) (m target.Map, ite
 // metadataNote says what becomes of the slices of repository metadata that belong to the
 // selected RPMs: a hosted yum repository of a Nexus writes its metadata itself, of the
 // packages alone.
-func metadataNote(t *manifest.Table, items []target.Item) string {
+func metadataNote(t *manifest.Table, m target.Map, items []target.Item) string {
+	if m.RawRPMs {
+		return ""
+	}
 	repos, modular, n := map[string]bool{}, "", 0
 	for _, it := range items {
 		if it.Kind == manifest.KindRPM {
@@ -147,7 +161,7 @@ func metadataNote(t *manifest.Table, items []target.Item) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("slices of repository metadata (%d of modules, comps, updateinfo) stay in the bundle: a hosted yum repository takes none of them, seeder serve offers them%s", n, modular)
+	return fmt.Sprintf("slices of repository metadata (%d of modules, comps, updateinfo) stay in the bundle: a hosted yum repository takes none of them, seeder serve and a push with --rpm-layout raw offer them%s", n, modular)
 }
 
 // open opens an archive for push and serve.

@@ -82,6 +82,12 @@ func (s *Signer) Sign(repomd []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// Signed says whether signature is a valid one of repomd by this signer's key.
+func (s *Signer) Signed(repomd, signature []byte) bool {
+	_, err := openpgp.CheckArmoredDetachedSignature(openpgp.EntityList{s.key}, bytes.NewReader(repomd), bytes.NewReader(signature), nil)
+	return err == nil
+}
+
 // Fingerprint returns that of the primary key, in lower-case hexadecimal digits.
 func (s *Signer) Fingerprint() string { return hex.EncodeToString(s.key.PrimaryKey.Fingerprint) }
 

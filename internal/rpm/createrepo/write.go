@@ -3,7 +3,7 @@
 // packages, in the one form that every client takes (gzip and SHA-256, so yum of
 // CentOS 7 too), and it is a pure function of the packages: no clock, no order.
 //
-// It does not open packages. What a repository says beside them (modules, groups,
+// Of the packages of a bundle it reads the headers itself. What a repository says beside them (modules, groups,
 // advisories) it takes as documents and looks into none of them: package repodata cuts
 // those.
 package createrepo

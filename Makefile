@@ -55,7 +55,7 @@ bench:            ## benchmarks of the parts, and of the whole against a floor
 	go test -run '^$$' -bench . -benchmem ./...
 
 agreement:        ## all our choices of packages beside dnf's; takes an hour of processor time
-	go test -count=1 -timeout 6h -v ./test/agreement -args -full
+	go test -tags agreement -count=1 -timeout 6h -v ./test/agreement
 
 vuln:             ## known vulnerabilities that our code reaches; its database must be reachable
 	@out=$$(go run $(VULNCHECK) ./... 2>&1); s=$$?; echo "$$out"; \

@@ -16,16 +16,12 @@ import (
 
 	"airbundle/internal/rpm/depsolve"
 	"airbundle/internal/rpmtest"
-	"airbundle/test/agreement/debian"
 	"airbundle/test/agreement/localrepo"
 	"airbundle/test/agreement/oracle"
 	"airbundle/test/agreement/renamed"
 )
 
-var (
-	full = flag.Bool("full", false, "all requests, on a distribution's scale too")
-	keep = flag.String("repos", "", "directory for the repositories that are made; by default one that is removed")
-)
+var keep = flag.String("repos", "", "directory for the repositories that are made; by default one that is removed")
 
 var arches = []string{"x86_64", "aarch64"}
 
@@ -41,7 +37,7 @@ func TestCentOS(t *testing.T) {
 	for _, arch := range arches {
 		t.Run(arch, func(t *testing.T) {
 			s := &set{arch: arch, share: 110, modular: true}
-			if *full {
+			if full {
 				s.share = 8
 			}
 			for _, dir := range dirs {
@@ -54,31 +50,6 @@ func TestCentOS(t *testing.T) {
 					}
 				}
 				s.add(t, id, dir)
-			}
-			s.compare(t)
-		})
-	}
-}
-
-// TestDebian compares on a repository of a whole distribution.
-func TestDebian(t *testing.T) {
-	if !*full {
-		t.Skip("takes minutes: make agreement")
-	}
-	rpmtest.Tool(t, "dnf")
-	for _, arch := range arches {
-		t.Run(arch, func(t *testing.T) {
-			dir := place(t)
-			counts, err := debian.Repositories(t.Context(), dir, arch)
-			if errors.Is(err, debian.ErrNoLists) {
-				t.Skip(err)
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("packages: %v", counts)
-			s := &set{arch: arch, share: 100}
-			for _, id := range []string{"main", "sec"} {
-				s.add(t, id, filepath.Join(dir, id+"-"+arch))
 			}
 			s.compare(t)
 		})

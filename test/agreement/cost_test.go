@@ -1,3 +1,5 @@
+//go:build agreement
+
 package agreement
 
 import (
@@ -71,9 +73,6 @@ func resolve(text string) error {
 // TestCost tells time and memory of both for fifty wanted packages of a whole distribution.
 // It judges neither: the machine has its say in both.
 func TestCost(t *testing.T) {
-	if !*full {
-		t.Skip("takes minutes: make agreement")
-	}
 	rpmtest.Tool(t, "dnf")
 	dir := place(t)
 	if _, err := debian.Repositories(t.Context(), dir, "x86_64"); errors.Is(err, debian.ErrNoLists) {

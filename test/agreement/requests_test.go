@@ -62,7 +62,7 @@ func (s *set) streams() (all []oracle.Request) {
 			continue
 		}
 		for _, m := range r.Modules.Streams {
-			if !*full && m.Name != "nodejs" && m.Name != "redis" {
+			if !full && m.Name != "nodejs" && m.Name != "redis" {
 				continue // each enabled stream has dnf read everything once more
 			}
 			stream := m.Name + ":" + m.Stream
@@ -98,7 +98,7 @@ func (s *set) groups() (all []oracle.Request) {
 		}
 		for _, id := range ids {
 			request := oracle.Request{ID: "@" + id, Install: []string{"@" + id}}
-			if (*full || pick(id, 40, 0)) && !slices.ContainsFunc(all, func(r oracle.Request) bool { return r.ID == request.ID }) {
+			if (full || pick(id, 40, 0)) && !slices.ContainsFunc(all, func(r oracle.Request) bool { return r.ID == request.ID }) {
 				all = append(all, request)
 			}
 		}
@@ -119,7 +119,7 @@ func (s *set) second(first []*outcome) (all []oracle.Request) {
 		}
 	}
 	lists, others := 10, 8
-	if *full {
+	if full {
 		lists, others = 70, 70
 	}
 	for i := range lists {

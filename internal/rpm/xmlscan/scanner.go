@@ -292,11 +292,8 @@ func (s *Scanner) enter(name []byte) {
 		s.declare()
 	}
 	local, prefix := name, name[:0]
-	for at, c := range name {
-		if c == ':' {
-			prefix, local = name[:at], name[at+1:]
-			break
-		}
+	if at := bytes.IndexByte(name, ':'); at > 0 && at < len(name)-1 { // a colon at an end parts nothing
+		prefix, local = name[:at], name[at+1:]
 	}
 	if s.name = local; s.foreign(prefix) {
 		s.name = nil

@@ -205,7 +205,7 @@ func (r *rich) names(pl *pool, p solvable) bool {
 	return false
 }
 
-// Truth is what can be said of a condition without looking at packages.
+// A truth is what can be said of a condition without looking at packages.
 type truth int8
 
 const (

@@ -46,8 +46,8 @@ type Assets interface {
 
 // A Target is what is audited. Assets is nil for a plain registry.
 type Target struct {
-	Name   string // for messages, without credentials
-	Images Images
+	Name   string                         // for messages, without credentials
+	Images func(repository string) Images // the registry in a repository of a Nexus; "" for a plain one
 	Assets Assets
 }
 

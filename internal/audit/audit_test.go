@@ -56,7 +56,7 @@ func newSite(t *testing.T) *site {
 	}})
 	client := httpx.NewClient(httpx.NewTransport(httpx.Options{Attempts: 2, Backoff: func(int) time.Duration { return time.Millisecond }}))
 	s.client = registry.New(registry.Options{Base: s.reg.URL, Client: client})
-	rep, _, err := push.Run(t.Context(), a.Bundle(), a, s.items(), push.Target{Images: s.client}, push.Options{})
+	rep, _, err := push.Run(t.Context(), a.Bundle(), a, s.items(), push.Target{Images: func(string) push.Images { return s.client }}, push.Options{})
 	if err != nil || rep.Code() != 0 {
 		t.Fatalf("push: %v, %+v", err, rep.Findings())
 	}
@@ -74,7 +74,7 @@ func (s *site) items() []target.Item {
 
 func (s *site) audit(deep bool) *report.Report {
 	s.t.Helper()
-	rep, _, err := audit.Run(s.t.Context(), s.bundle, s.items(), audit.Target{Images: s.client}, audit.Options{Deep: deep})
+	rep, _, err := audit.Run(s.t.Context(), s.bundle, s.items(), audit.Target{Images: func(string) audit.Images { return s.client }}, audit.Options{Deep: deep})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestEverythingIsThere(t *testing.T) {
 			t.Errorf("a shallow audit read a blob: %+v", r)
 		}
 	}
-	deep, sum, err := audit.Run(t.Context(), s.bundle, s.items(), audit.Target{Images: s.client}, audit.Options{Deep: true})
+	deep, sum, err := audit.Run(t.Context(), s.bundle, s.items(), audit.Target{Images: func(string) audit.Images { return s.client }}, audit.Options{Deep: true})
 	if err != nil || deep.Code() != 0 || sum.Read == 0 {
 		t.Errorf("%+v, %v", sum, err)
 	}
@@ -209,7 +209,7 @@ func TestLoginRefused(t *testing.T) {
 	s := newSite(t)
 	asked := 0
 	s.fail = func(*http.Request) int { asked++; return http.StatusUnauthorized }
-	rep, _, err := audit.Run(t.Context(), s.bundle, s.items(), audit.Target{Images: s.client}, audit.Options{Jobs: 1})
+	rep, _, err := audit.Run(t.Context(), s.bundle, s.items(), audit.Target{Images: func(string) audit.Images { return s.client }}, audit.Options{Jobs: 1})
 	if err != nil || rep.Code() != int(report.ClassRefused) || rep.Counts()[report.Missing] != 0 || asked > 3 {
 		t.Errorf("code %d, %v, %d requests, %v", rep.Code(), rep.Counts(), asked, err)
 	}
@@ -221,7 +221,7 @@ func TestPlainRegistryHoldsImagesOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rep, _, err := audit.Run(t.Context(), s.bundle, items, audit.Target{Images: s.client}, audit.Options{})
+	rep, _, err := audit.Run(t.Context(), s.bundle, items, audit.Target{Images: func(string) audit.Images { return s.client }}, audit.Options{})
 	if err != nil || rep.Code() != int(report.ClassUsage) || len(rep.Findings()) != 4 {
 		t.Errorf("code %d, %d findings, %v", rep.Code(), len(rep.Findings()), err)
 	}

@@ -20,6 +20,7 @@ import (
 // A view is what the target shows of one image under one name.
 type view struct {
 	item      target.Item
+	images    Images // where the image is to be
 	ref       target.Ref
 	top       report.Record
 	nameless  bool // only the platforms can be asked for
@@ -31,10 +32,15 @@ type platformView struct {
 	blobs []ocispec.Descriptor
 }
 
-// A blobKey is a blob in a repository of the target.
+// A blobKey is a blob in a repository of a registry.
 type blobKey struct {
-	repo string
-	desc digest.Digest
+	registry, repo string
+	digest         digest.Digest
+}
+
+// key returns the key of a blob that the view needs.
+func (v *view) key(d digest.Digest) blobKey {
+	return blobKey{v.item.Place.Repository, v.ref.Repository, d}
 }
 
 // images audits every name of every image: the tag, each platform's manifest, and each
@@ -43,7 +49,7 @@ func (r *run) images(ctx context.Context, items []target.Item) {
 	var views []*view
 	for _, it := range items {
 		for _, ref := range it.Refs {
-			views = append(views, &view{item: it, ref: ref})
+			views = append(views, &view{item: it, images: r.to.Images(it.Place.Repository), ref: ref})
 		}
 	}
 	r.each(len(views), func(i int) { r.look(ctx, views[i]) })
@@ -52,7 +58,7 @@ func (r *run) images(ctx context.Context, items []target.Item) {
 	for _, v := range views {
 		for _, p := range v.platforms {
 			for _, d := range p.blobs {
-				k := blobKey{v.ref.Repository, d.Digest}
+				k := v.key(d.Digest)
 				if _, ok := blobs[k]; !ok {
 					keys = append(keys, k)
 				}
@@ -61,7 +67,7 @@ func (r *run) images(ctx context.Context, items []target.Item) {
 		}
 	}
 	failed := make([]error, len(keys))
-	r.each(len(keys), func(i int) { failed[i] = r.blob(ctx, keys[i].repo, blobs[keys[i]]) })
+	r.each(len(keys), func(i int) { failed[i] = r.blob(ctx, keys[i], blobs[keys[i]]) })
 	if !r.o.Deep {
 		r.claimed = len(keys)
 	}
@@ -76,7 +82,7 @@ func (r *run) images(ctx context.Context, items []target.Item) {
 
 // look fetches the manifests that a name leads to.
 func (r *run) look(ctx context.Context, v *view) {
-	v.top = report.Record{Kind: string(manifest.KindImage), Name: v.item.Name, Digest: v.item.Digest, Place: v.ref.String()}
+	v.top = report.Record{Kind: string(manifest.KindImage), Name: v.item.Name, Digest: v.item.Digest, Place: v.item.At(v.ref)}
 	want := v.ref.Tag
 	if want == "" && v.item.Partial {
 		// The digest names an index of more platforms, which was not pushed; nothing names
@@ -90,7 +96,7 @@ func (r *run) look(ctx context.Context, v *view) {
 	if want == "" {
 		want = v.item.Digest.String()
 	}
-	raw, have, err := r.manifest(ctx, v.ref.Repository, want)
+	raw, have, err := r.manifest(ctx, v, want)
 	if err == nil {
 		err = v.compare(raw, have)
 	}
@@ -104,11 +110,11 @@ func (r *run) look(ctx context.Context, v *view) {
 }
 
 // manifest asks for a manifest, unless everything was stopped.
-func (r *run) manifest(ctx context.Context, repo, ref string) ([]byte, ocispec.Descriptor, error) {
+func (r *run) manifest(ctx context.Context, v *view, ref string) ([]byte, ocispec.Descriptor, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, ocispec.Descriptor{}, err
 	}
-	return r.to.Images.Manifest(ctx, repo, ref, manifest.MaxImageJSON)
+	return v.images.Manifest(ctx, v.ref.Repository, ref, manifest.MaxImageJSON)
 }
 
 // compare says whether the name stands for the bundle's image. Of an image of which
@@ -144,9 +150,9 @@ func (v *view) compare(raw []byte, have ocispec.Descriptor) error {
 func (r *run) platform(ctx context.Context, v *view, p manifest.Platform) platformView {
 	pv := platformView{rec: report.Record{
 		Kind: string(manifest.KindImage), Name: v.item.Name, Arch: p.Platform, Digest: p.Digest,
-		Place: v.ref.Repository + "@" + string(p.Digest),
+		Place: v.item.At(target.Ref{Repository: v.ref.Repository}) + "@" + string(p.Digest),
 	}}
-	raw, have, err := r.manifest(ctx, v.ref.Repository, string(p.Digest))
+	raw, have, err := r.manifest(ctx, v, string(p.Digest))
 	if err == nil && have.Digest != p.Digest {
 		err = &differentError{string(have.Digest), string(p.Digest)}
 	}
@@ -163,11 +169,12 @@ func (r *run) platform(ctx context.Context, v *view, p manifest.Platform) platfo
 }
 
 // blob asks for one blob, and reads it in a deep audit.
-func (r *run) blob(ctx context.Context, repo string, desc ocispec.Descriptor) error {
+func (r *run) blob(ctx context.Context, k blobKey, desc ocispec.Descriptor) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	size, err := r.to.Images.StatBlob(ctx, repo, desc.Digest)
+	images := r.to.Images(k.registry)
+	size, err := images.StatBlob(ctx, k.repo, k.digest)
 	if err != nil {
 		return err
 	}
@@ -177,7 +184,7 @@ func (r *run) blob(ctx context.Context, repo string, desc ocispec.Descriptor) er
 	if !r.o.Deep {
 		return nil
 	}
-	return r.hash(repo, desc, func() (io.ReadCloser, error) { return r.to.Images.OpenBlob(ctx, repo, desc) })
+	return r.hash(k.repo, desc, func() (io.ReadCloser, error) { return images.OpenBlob(ctx, k.repo, desc) })
 }
 
 // conclude records the name and its platforms.
@@ -189,7 +196,7 @@ func (r *run) conclude(v *view, verdict map[blobKey]error) {
 		if p.rec.State == report.Present {
 			var errs []error
 			for _, d := range p.blobs {
-				if err := verdict[blobKey{v.ref.Repository, d.Digest}]; err != nil {
+				if err := verdict[v.key(d.Digest)]; err != nil {
 					errs = append(errs, fmt.Errorf("blob %s: %w", d.Digest, err))
 				}
 			}

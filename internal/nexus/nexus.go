@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"airbundle/internal/httpx"
@@ -46,6 +47,9 @@ type Nexus struct {
 	login    *registry.Login
 	retry    registry.Retry
 	noSearch atomic.Bool // the search API failed; what it tells can be had in other ways
+
+	mu     sync.Mutex
+	docker map[string]*registry.Registry // by repository
 }
 
 // New returns a client. It does not touch the network.
@@ -53,7 +57,7 @@ func New(o Options) *Nexus {
 	base := *o.URL
 	base.User, base.RawQuery, base.Fragment = nil, "", ""
 	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
-	n := &Nexus{base: &base, client: o.Client, retry: o.Retry}
+	n := &Nexus{base: &base, client: o.Client, retry: o.Retry, docker: map[string]*registry.Registry{}}
 	if n.client == nil {
 		n.client = http.DefaultClient
 	}
@@ -61,13 +65,19 @@ func New(o Options) *Nexus {
 	return n
 }
 
-// Docker returns a client for a docker repository on the main port, where no
-// connector port has to be known. It shares the login.
+// Docker returns the client for a docker repository on the main port, where no
+// connector port has to be known. It shares the login, and is the same one each time,
+// for it learns how the server wants its uploads.
 func (n *Nexus) Docker(repo string) *registry.Registry {
-	return registry.New(registry.Options{
-		Base: n.base.JoinPath("repository", repo), Client: n.client,
-		Login: n.login, SinglePost: true, Retry: n.retry,
-	})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.docker[repo] == nil {
+		n.docker[repo] = registry.New(registry.Options{
+			Base: n.base.JoinPath("repository", repo), Client: n.client,
+			Login: n.login, SinglePost: true, Retry: n.retry,
+		})
+	}
+	return n.docker[repo]
 }
 
 // rest builds the URL of a REST resource.

@@ -43,16 +43,17 @@ func options(t testing.TB, base string) nexus.Options {
 	}
 }
 
-// start runs a double with a raw, a yum and a docker repository of each policy.
+// start runs a double with a raw, a yum and a docker repository of each policy beside those
+// that o has.
 func start(t testing.TB, o nexustest.Options) (*nexustest.Server, *nexus.Nexus) {
 	t.Helper()
-	o.Repositories = []nexustest.Repository{
+	o.Repositories = append(o.Repositories, []nexustest.Repository{
 		{Name: "raw", Format: "raw"},
 		{Name: "raw-once", Format: "raw", WritePolicy: "ALLOW_ONCE"},
 		{Name: "yum", Format: "yum", WritePolicy: "ALLOW_ONCE"},
 		{Name: "docker", Format: "docker"},
 		{Name: "docker-once", Format: "docker", WritePolicy: "ALLOW_ONCE"},
-	}
+	}...)
 	s := nexustest.Start(t, o)
 	return s, nexus.New(options(t, s.URL))
 }

@@ -66,7 +66,7 @@ func (b *nexusBench) push(o push.Options) (*report.Report, *push.Summary) {
 		b.t.Fatal(err)
 	}
 	rep, sum, err := push.Run(b.t.Context(), b.archive.Bundle(), b.archive, items,
-		push.Target{Name: "nexus", Images: b.nexus.Docker(places.Docker), Assets: b.nexus}, o)
+		push.Target{Name: "nexus", Images: func(repo string) push.Images { return b.nexus.Docker(repo) }, Assets: b.nexus}, o)
 	if err != nil {
 		b.t.Fatal(err)
 	}

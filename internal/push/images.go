@@ -24,6 +24,7 @@ import (
 // A publication is one image on its way to one repository, under one or more tags.
 type publication struct {
 	item    target.Item
+	images  Images // where the blobs and manifests go
 	repo    string
 	tags    []string
 	top     manifest.ImageManifest   // what the tags will name
@@ -43,7 +44,7 @@ func (p *publication) fail(err error) {
 	p.failed = append(p.failed, err)
 }
 
-// A blobState is what is known of one blob at the target. Its lock lets one upload of
+// A blobState is what is known of one blob in a registry. Its lock lets one upload of
 // a digest run at a time, whatever the repository: servers that keep blobs once for
 // all names refuse a second one.
 type blobState struct {
@@ -51,10 +52,10 @@ type blobState struct {
 	have []string // repositories that hold it
 }
 
-// A blobKey is a blob in a repository of the target.
+// A blobKey is a blob in a repository of a registry.
 type blobKey struct {
-	repo   string
-	digest digest.Digest
+	registry, repo string
+	digest         digest.Digest
 }
 
 // imageTasks reads the images, asks the target for the tags, and returns a task for each
@@ -62,11 +63,11 @@ type blobKey struct {
 func (r *run) imageTasks(ctx context.Context, items []target.Item) []task {
 	pubs := r.readImages(ctx, items)
 	waiting := map[blobKey][]*publication{}
-	states := map[digest.Digest]*blobState{}
+	states := map[blobKey]*blobState{} // of any repository of a registry
 	var keys []blobKey
 	for _, p := range pubs {
 		for _, d := range p.blobs() {
-			k := blobKey{p.repo, d}
+			k := blobKey{p.item.Place.Repository, p.repo, d}
 			if waiting[k] == nil {
 				keys = append(keys, k)
 			}
@@ -76,15 +77,16 @@ func (r *run) imageTasks(ctx context.Context, items []target.Item) []task {
 	}
 	var tasks []task
 	for _, k := range keys {
-		late := states[k.digest] != nil
+		shared := blobKey{registry: k.registry, digest: k.digest}
+		late := states[shared] != nil
 		if !late {
-			states[k.digest] = new(blobState)
+			states[shared] = new(blobState)
 		}
 		desc, _ := r.bundle.Blob(k.digest)
 		r.total.Add(desc.Size)
-		state := states[k.digest]
-		tasks = append(tasks, task{late, desc.Size, string(k.digest) + k.repo, func(ctx context.Context) {
-			r.blob(ctx, k.repo, desc, state, waiting[k])
+		state := states[shared]
+		tasks = append(tasks, task{late, desc.Size, string(k.digest) + k.registry + "/" + k.repo, func(ctx context.Context) {
+			r.blob(ctx, desc, state, waiting[k])
 		}})
 	}
 	return tasks
@@ -128,7 +130,7 @@ func (r *run) publications(ctx context.Context, it target.Item) []*publication {
 		i := slices.IndexFunc(pubs, func(p *publication) bool { return p.repo == ref.Repository })
 		if i < 0 {
 			i = len(pubs)
-			pubs = append(pubs, &publication{item: it, repo: ref.Repository, top: tree.Top, below: tree.Children, right: map[string]bool{}, start: start})
+			pubs = append(pubs, &publication{item: it, images: r.to.Images(it.Place.Repository), repo: ref.Repository, top: tree.Top, below: tree.Children, right: map[string]bool{}, start: start})
 		}
 		pubs[i].tags = append(pubs[i].tags, ref.Tag)
 	}
@@ -186,7 +188,7 @@ func (p *publication) nameless() bool {
 }
 
 func (p *publication) record(tag string) report.Record {
-	rec := record(p.item, target.Ref{Repository: p.repo, Tag: tag}.String())
+	rec := record(p.item, p.item.At(target.Ref{Repository: p.repo, Tag: tag}))
 	rec.Digest, rec.Bytes, rec.Seconds = p.top.Desc.Digest, p.sent.Load(), time.Since(p.start).Seconds()
 	if p.nameless() {
 		rec.Digest, rec.Proof = p.item.Digest, "selected platforms only, by their own digests: this digest names an index of more and will not resolve"
@@ -213,8 +215,8 @@ func (r *run) settleTag(ctx context.Context, p *publication, tag string) bool {
 	if tag == "" {
 		return true
 	}
-	have, err := r.to.Images.Resolve(ctx, p.repo, tag)
-	name := target.Ref{Repository: p.repo, Tag: tag}.String()
+	have, err := p.images.Resolve(ctx, p.repo, tag)
+	name := p.item.At(target.Ref{Repository: p.repo, Tag: tag})
 	switch {
 	case errors.Is(err, errdef.ErrNotFound):
 	case err != nil:
@@ -229,15 +231,15 @@ func (r *run) settleTag(ctx context.Context, p *publication, tag string) bool {
 	return true
 }
 
-// blob settles one blob in one repository, then finishes the publications that waited
-// for nothing else.
-func (r *run) blob(ctx context.Context, repo string, desc ocispec.Descriptor, state *blobState, waiting []*publication) {
-	sent, err := r.pushBlob(ctx, repo, desc, state)
+// blob settles one blob in the repository of the publications that wait for it, then
+// finishes those that wait for nothing else.
+func (r *run) blob(ctx context.Context, desc ocispec.Descriptor, state *blobState, waiting []*publication) {
+	sent, err := r.pushBlob(ctx, waiting[0], desc, state)
 	waiting[0].sent.Add(sent)
 	r.sent.Add(sent)
 	for _, p := range waiting {
 		if err != nil {
-			p.fail(fmt.Errorf("blob %s to %s: %w", desc.Digest, repo, err))
+			p.fail(fmt.Errorf("blob %s to %s: %w", desc.Digest, p.repo, err))
 		}
 		if p.pending.Add(-1) == 0 {
 			r.finish(ctx, p)
@@ -245,19 +247,19 @@ func (r *run) blob(ctx context.Context, repo string, desc ocispec.Descriptor, st
 	}
 }
 
-func (r *run) pushBlob(ctx context.Context, repo string, desc ocispec.Descriptor, state *blobState) (sent int64, err error) {
+func (r *run) pushBlob(ctx context.Context, p *publication, desc ocispec.Descriptor, state *blobState) (sent int64, err error) {
 	if err := context.Cause(ctx); err != nil {
 		return 0, err
 	}
 	state.mu.Lock()
 	defer state.mu.Unlock()
 	if r.o.DryRun {
-		return r.planBlob(ctx, repo, desc, state)
+		return r.planBlob(ctx, p, desc, state)
 	}
-	t := r.o.Progress.Begin(repo, desc.Size)
+	t := r.o.Progress.Begin(p.repo, desc.Size)
 	defer func() { t.End(err) }()
 	content := r.reading(desc, t)
-	sent, _, err = r.to.Images.PushBlob(ctx, repo, desc, state.have, content.open)
+	sent, _, err = p.images.PushBlob(ctx, p.repo, desc, state.have, content.open)
 	if err != nil {
 		return sent, err
 	}
@@ -265,13 +267,13 @@ func (r *run) pushBlob(ctx context.Context, repo string, desc ocispec.Descriptor
 	if sent == 0 {
 		r.skip(desc)
 	}
-	state.have = append(state.have, repo)
+	state.have = append(state.have, p.repo)
 	return sent, nil
 }
 
 // planBlob says what pushBlob would send; one upload serves all repositories.
-func (r *run) planBlob(ctx context.Context, repo string, desc ocispec.Descriptor, state *blobState) (int64, error) {
-	size, err := r.to.Images.StatBlob(ctx, repo, desc.Digest)
+func (r *run) planBlob(ctx context.Context, p *publication, desc ocispec.Descriptor, state *blobState) (int64, error) {
+	size, err := p.images.StatBlob(ctx, p.repo, desc.Digest)
 	absent := errors.Is(err, errdef.ErrNotFound)
 	if err != nil && !absent {
 		return 0, err
@@ -280,7 +282,7 @@ func (r *run) planBlob(ctx context.Context, repo string, desc ocispec.Descriptor
 		return 0, fmt.Errorf("the target has a damaged copy: %w", &digestio.MismatchError{Want: desc, GotBytes: size})
 	}
 	first := len(state.have) == 0
-	state.have = append(state.have, repo)
+	state.have = append(state.have, p.repo)
 	if absent && first {
 		return desc.Size, nil
 	}
@@ -298,7 +300,7 @@ func (r *run) finish(ctx context.Context, p *publication) {
 	}
 	changed := false
 	for _, m := range p.manifests() {
-		put, err := r.putManifest(ctx, p.repo, m)
+		put, err := r.putManifest(ctx, p, m)
 		if err != nil {
 			for _, tag := range p.tags {
 				r.failed(p.record(tag), fmt.Errorf("manifest %s: %w", m.Desc.Digest, err))
@@ -312,7 +314,7 @@ func (r *run) finish(ctx context.Context, p *publication) {
 		switch {
 		case tag != "" && !p.right[tag]:
 			if !r.o.DryRun {
-				if err := r.pushManifest(ctx, p.repo, tag, p.top); err != nil {
+				if err := r.pushManifest(ctx, p, tag, p.top); err != nil {
 					r.failed(rec, fmt.Errorf("tag %s: %w", tag, err))
 					continue
 				}
@@ -331,8 +333,8 @@ func (r *run) finish(ctx context.Context, p *publication) {
 }
 
 // putManifest puts a manifest under its digest unless it is there.
-func (r *run) putManifest(ctx context.Context, repo string, m manifest.ImageManifest) (changed bool, err error) {
-	have, err := r.to.Images.Resolve(ctx, repo, m.Desc.Digest.String())
+func (r *run) putManifest(ctx context.Context, p *publication, m manifest.ImageManifest) (changed bool, err error) {
+	have, err := p.images.Resolve(ctx, p.repo, m.Desc.Digest.String())
 	if err == nil && have.Digest == m.Desc.Digest {
 		return false, nil
 	}
@@ -342,13 +344,13 @@ func (r *run) putManifest(ctx context.Context, repo string, m manifest.ImageMani
 	if r.o.DryRun {
 		return true, nil
 	}
-	return true, r.pushManifest(ctx, repo, m.Desc.Digest.String(), m)
+	return true, r.pushManifest(ctx, p, m.Desc.Digest.String(), m)
 }
 
 // pushManifest puts a manifest. A registry that said it has a blob, and then does not
 // know it when the manifest refers to it, is sent the blob once more.
-func (r *run) pushManifest(ctx context.Context, repo, ref string, m manifest.ImageManifest) error {
-	err := r.to.Images.PushManifest(ctx, repo, ref, m.Desc.MediaType, m.Raw)
+func (r *run) pushManifest(ctx context.Context, p *publication, ref string, m manifest.ImageManifest) error {
+	err := p.images.PushManifest(ctx, p.repo, ref, m.Desc.MediaType, m.Raw)
 	unknown, ok := errors.AsType[UnknownBlobs](err)
 	if !ok {
 		return err
@@ -359,13 +361,13 @@ func (r *run) pushManifest(ctx context.Context, repo, ref string, m manifest.Ima
 			return err // a child manifest: its own put has failed or was lost
 		}
 		desc := m.Node.Blobs()[i]
-		sent, err := r.to.Images.UploadBlob(ctx, repo, desc, func(ctx context.Context) (io.ReadCloser, error) { return r.store.Fetch(ctx, desc) })
+		sent, err := p.images.UploadBlob(ctx, p.repo, desc, func(ctx context.Context) (io.ReadCloser, error) { return r.store.Fetch(ctx, desc) })
 		r.sent.Add(sent)
 		if err != nil {
 			return fmt.Errorf("blob %s, which the registry claimed to have: %w", d, err)
 		}
 	}
-	if err = r.to.Images.PushManifest(ctx, repo, ref, m.Desc.MediaType, m.Raw); errors.As(err, &unknown) {
+	if err = p.images.PushManifest(ctx, p.repo, ref, m.Desc.MediaType, m.Raw); errors.As(err, &unknown) {
 		return fmt.Errorf("the registry's blob store is inconsistent: %w", err)
 	}
 	return err

@@ -86,8 +86,8 @@ type Assets interface {
 // A Target is where artifacts go. Assets is nil for a plain registry, which takes images
 // only.
 type Target struct {
-	Name   string // for messages: URL or host, without credentials
-	Images Images
+	Name   string                         // for messages: URL or host, without credentials
+	Images func(repository string) Images // the registry in a repository of a Nexus; "" for a plain one
 	Assets Assets
 }
 

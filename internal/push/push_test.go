@@ -50,7 +50,7 @@ func newBench(t *testing.T, o registrytest.Options) *bench {
 	reg := registrytest.Start(t, o)
 	fast := func(int) time.Duration { return time.Millisecond }
 	client := httpx.NewClient(httpx.NewTransport(httpx.Options{Backoff: fast, Attempts: 8}))
-	return &bench{t, a, reg, registry.New(registry.Options{Base: reg.URL, Client: client, Retry: registry.Retry{Attempts: 8, Backoff: fast}}), target.Default()}
+	return &bench{t, a, reg, registry.New(registry.Options{Base: reg.URL, Client: client, Retry: registry.Retry{Attempts: 8, Backoff: fast}}), target.Map{}}
 }
 
 var onlyImages = target.Selection{Only: []string{"image"}}
@@ -66,7 +66,7 @@ func (b *bench) items(s target.Selection) []target.Item {
 
 func (b *bench) push(s target.Selection, o push.Options) (*report.Report, *push.Summary) {
 	b.t.Helper()
-	rep, sum, err := push.Run(b.t.Context(), b.archive.Bundle(), b.archive, b.items(s), push.Target{Name: "test", Images: b.client}, o)
+	rep, sum, err := push.Run(b.t.Context(), b.archive.Bundle(), b.archive, b.items(s), push.Target{Name: "test", Images: func(string) push.Images { return b.client }}, o)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func (b *bench) push(s target.Selection, o push.Options) (*report.Report, *push.
 
 func (b *bench) audit(s target.Selection, deep bool) *report.Report {
 	b.t.Helper()
-	rep, _, err := audit.Run(b.t.Context(), b.archive.Bundle(), b.items(s), audit.Target{Name: "test", Images: b.client}, audit.Options{Deep: deep})
+	rep, _, err := audit.Run(b.t.Context(), b.archive.Bundle(), b.items(s), audit.Target{Name: "test", Images: func(string) audit.Images { return b.client }}, audit.Options{Deep: deep})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestCollisionsAreRefusedBeforeTheFirstByte(t *testing.T) {
 	for i := range items {
 		items[i].Refs = []target.Ref{{Repository: "same", Tag: "1"}}
 	}
-	_, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, items, push.Target{Images: b.client}, push.Options{})
+	_, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, items, push.Target{Images: func(string) push.Images { return b.client }}, push.Options{})
 	if report.Classify(err) != report.ClassContent || len(b.reg.Requests()) != 0 {
 		t.Errorf("%v after %d requests", err, len(b.reg.Requests()))
 	}
@@ -270,7 +270,7 @@ func TestTakenTag(t *testing.T) {
 	items := b.items(target.Selection{Only: []string{"quay.io/team/app"}})
 	items[0].Refs = []target.Ref{{Repository: "library/tool", Tag: "2"}}
 	run := func(o push.Options) *report.Report {
-		rep, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, items, push.Target{Images: b.client}, o)
+		rep, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, items, push.Target{Images: func(string) push.Images { return b.client }}, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +293,7 @@ func TestTakenTagAmongOthers(t *testing.T) {
 	b.push(target.Selection{Only: []string{"docker.io/library/tool"}}, push.Options{})
 	items := b.items(target.Selection{Only: []string{"quay.io/team/app"}})
 	items[0].Refs = []target.Ref{{Repository: "library/tool", Tag: "1"}, {Repository: "library/tool", Tag: "2"}, {Repository: "library/tool", Tag: "3"}}
-	rep, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, items, push.Target{Images: b.client}, push.Options{})
+	rep, _, err := push.Run(t.Context(), b.archive.Bundle(), b.archive, items, push.Target{Images: func(string) push.Images { return b.client }}, push.Options{})
 	if err != nil || rep.Code() != int(report.ClassRefused) || len(rep.Findings()) != 1 || rep.Counts()[report.Sent] != 2 {
 		t.Fatalf("%v, %+v, %v", err, rep.Records(), rep.Counts())
 	}
@@ -331,7 +331,7 @@ func TestOneBadBlob(t *testing.T) {
 	}
 	layers := tree.Manifests()[0].Node.Layers
 	bad := layers[len(layers)-1].Digest // not shared
-	rep, _, err := push.Run(t.Context(), b.archive.Bundle(), damaged{b.archive, bad}, items, push.Target{Images: b.client}, push.Options{})
+	rep, _, err := push.Run(t.Context(), b.archive.Bundle(), damaged{b.archive, bad}, items, push.Target{Images: func(string) push.Images { return b.client }}, push.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,7 +410,7 @@ func TestInterrupted(t *testing.T) {
 	b := newBench(t, registrytest.Options{})
 	why := errors.New("signal")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	_, _, err := push.Run(ctx, b.archive.Bundle(), b.archive, b.items(onlyImages), push.Target{Images: b.client},
+	_, _, err := push.Run(ctx, b.archive.Bundle(), b.archive, b.items(onlyImages), push.Target{Images: func(string) push.Images { return b.client }},
 		push.Options{Jobs: 1, Done: func(report.Record) { cancel(why) }})
 	if !errors.Is(err, why) {
 		t.Errorf("%v", err)

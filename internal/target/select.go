@@ -22,8 +22,11 @@ type Item struct {
 	Refs      []Ref               // of an image
 	Platforms []manifest.Platform // of an image: those that are selected
 	Partial   bool                // an image of which not all carried platforms are selected
-	Place     Place               // of an RPM, a file or a chart
+	Place     Place               // of an image without a path: its docker repository at a Nexus
 }
+
+// At returns the name of an image at the target, below its repository at a Nexus.
+func (it Item) At(r Ref) string { return path.Join(it.Place.Repository, r.String()) }
 
 // Items returns the selected artifacts with their places, in the table's order. Metadata has
 // no place of its own and is not among them: whoever serves its RPMs may serve it. An
@@ -87,7 +90,7 @@ func (m Map) item(t *manifest.Table, a manifest.Artifact, arches []string) (Item
 	switch a.Kind {
 	case manifest.KindImage:
 		img := t.Images[a.Index]
-		it.Refs = m.Refs(img)
+		it.Refs, it.Place = m.Refs(img), Place{Repository: m.Docker}
 		for _, p := range img.Platforms {
 			if wanted(manifest.ArchOf(p.Platform)) {
 				it.Platforms = append(it.Platforms, p)

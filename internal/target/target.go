@@ -78,7 +78,8 @@ func (r Ref) String() string {
 	return r.Repository + ":" + r.Tag
 }
 
-// A Place is where an RPM, a file or a chart is stored.
+// A Place is where an RPM, a file or a chart is stored, or in which repository of a Nexus
+// an image; a plain registry has no repositories of that kind.
 type Place struct {
 	Repository, Path string
 }
@@ -154,7 +155,7 @@ func Collisions(items []Item) []*Collision {
 	for _, it := range items {
 		for _, r := range it.Refs {
 			if r.Tag != "" {
-				claim("image name "+r.String(), it.Name, it.Digest)
+				claim("image name "+it.At(r), it.Name, it.Digest)
 			}
 		}
 		if it.Kind != manifest.KindImage {

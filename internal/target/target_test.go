@@ -140,13 +140,13 @@ func TestCollisions(t *testing.T) {
 		return items
 	}
 	got := Collisions(all())
-	if len(got) != 1 || got[0].Name != "image name a/b:1" || len(got[0].Sources) != 2 {
+	if len(got) != 1 || got[0].Name != "image name docker-hosted/a/b:1" || len(got[0].Sources) != 2 {
 		t.Errorf("keep: %v", got)
 	}
 	if got[0].ExitCode() != 4 {
 		t.Errorf("exit code %d", got[0].ExitCode())
 	}
-	const want = "image name a/b:1 is claimed by ghcr.io/a/b:1 ("
+	const want = "image name docker-hosted/a/b:1 is claimed by ghcr.io/a/b:1 ("
 	if msg := got[0].Error(); !strings.HasPrefix(msg, want) || !strings.Contains(msg, " and quay.io/a/b:1 (") {
 		t.Errorf("got %s", msg)
 	}

@@ -208,7 +208,7 @@ func BenchmarkPushAgainstCrane(b *testing.B) {
 	measure(b, 64<<20, func() error {
 		to := registrytest.Start(b, registrytest.Options{})
 		client := registry.New(registry.Options{Base: to.URL, Client: httpx.NewClient(httpx.NewTransport(httpx.Options{}))})
-		rep, _, err := push.Run(b.Context(), a.Bundle(), a, items, push.Target{Images: client}, push.Options{Jobs: jobs})
+		rep, _, err := push.Run(b.Context(), a.Bundle(), a, items, push.Target{Images: func(string) push.Images { return client }}, push.Options{Jobs: jobs})
 		if err == nil && rep.Code() != 0 {
 			err = fmt.Errorf("%+v", rep.Findings())
 		}

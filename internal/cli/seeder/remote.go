@@ -221,10 +221,10 @@ func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, m ta
 		return push.Target{}, nil, err
 	}
 	if c.nexus == nil {
-		return push.Target{Name: c.name, Images: c.images}, nil, nil
+		return push.Target{Name: c.name, Images: func(string) push.Images { return c.images }}, nil, nil
 	}
 	notes, err := c.fits(m, items, true)
-	return push.Target{Name: c.name, Images: c.nexus.Docker(m.Docker), Assets: c.nexus}, notes, err
+	return push.Target{Name: c.name, Images: func(repo string) push.Images { return c.nexus.Docker(repo) }, Assets: c.nexus}, notes, err
 }
 
 // auditTarget returns the target of an audit, with notes for its report.
@@ -234,10 +234,10 @@ func (r *remote) auditTarget(ctx context.Context, s cli.Streams, quiet bool, m t
 		return audit.Target{}, nil, err
 	}
 	if c.nexus == nil {
-		return audit.Target{Name: c.name, Images: c.images}, nil, nil
+		return audit.Target{Name: c.name, Images: func(string) audit.Images { return c.images }}, nil, nil
 	}
 	notes, err := c.fits(m, items, false)
-	return audit.Target{Name: c.name, Images: c.nexus.Docker(m.Docker), Assets: assets{c.nexus}}, notes, err
+	return audit.Target{Name: c.name, Images: func(repo string) audit.Images { return c.nexus.Docker(repo) }, Assets: assets{c.nexus}}, notes, err
 }
 
 // assets lets the Nexus adapter answer as the audit asks.

@@ -117,6 +117,9 @@ func (o *selection) items(t *manifest.Table, imagesOnly bool) (m target.Map, ite
 	if imagesOnly && m.RawRPMs {
 		return m, nil, "", cli.Usage("--rpm-layout raw is for a Nexus: a plain registry takes images only")
 	}
+	if imagesOnly {
+		m.Docker = "" // a plain registry is one
+	}
 	if items, err = m.Items(t, target.Selection{Only: o.only, Arches: o.arches}); err != nil {
 		return m, nil, "", report.WithClass(report.ClassUsage, err)
 	}

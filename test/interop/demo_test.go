@@ -16,6 +16,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airbundle/internal/helmtest"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/rpmtest"
 )
@@ -37,6 +38,8 @@ files:
     checksums: FILES/SHA256SUMS
   - path: docs/read me.txt
     url: FILES/read%20me.txt
+charts:
+  - {name: app, version: 1.0.0, repo: FILES}
 absent:
   - {source: "HOST/team/single:3", arch: aarch64, why: made for one arch}
   - {source: "HOST/team/v2s2:4", arch: aarch64, why: made for one arch}
@@ -53,6 +56,7 @@ type demo struct {
 	derived      string            // digest of the index that stands for team/derived
 	rpms         map[string][]byte // by path
 	files        map[string][]byte // by path
+	chart        []byte            // app-1.0.0.tgz
 	key          *rpmtest.Signer
 }
 
@@ -126,7 +130,8 @@ func (d *demo) putImages(t testing.TB, host string) {
 	}
 }
 
-// fileServer makes the files and serves them with a list of checksums.
+// fileServer makes the files and serves them with a list of checksums, and a chart with an
+// index.
 func (d *demo) fileServer(t testing.TB) http.Handler {
 	t.Helper()
 	mux, sums := http.NewServeMux(), ""
@@ -144,6 +149,10 @@ func (d *demo) fileServer(t testing.TB) http.Handler {
 	d.files["docs/read me.txt"] = []byte("read me\n")
 	serve("read me.txt", d.files["docs/read me.txt"])
 	serve("SHA256SUMS", []byte(sums))
+	d.chart = helmtest.Chart(t, "app", "1.0.0", map[string]string{"values.yaml": "answer: 42\n"})
+	serve("app-1.0.0.tgz", d.chart)
+	serve("index.yaml", fmt.Appendf(nil, "apiVersion: v1\nentries:\n  app:\n  - {apiVersion: v2, name: app, version: 1.0.0, digest: %s, urls: [app-1.0.0.tgz]}\n",
+		digest.FromBytes(d.chart).Encoded()))
 	return mux
 }
 

@@ -16,29 +16,36 @@ import (
 // login is how an operator hands the account to seeder.
 var login = []string{"NEXUS_USERNAME=" + nexustest.Username, "NEXUS_PASSWORD=" + nexustest.Password}
 
-// TestPushToNexus pushes everything to the double of two generations of Nexus, uses it
-// with dnf, skopeo and plain HTTP, pushes again, and audits.
+const account = nexustest.Username + ":" + nexustest.Password
+
+// TestPushToNexus pushes everything to the double of each generation of Nexus, uses it
+// with dnf, skopeo, containerd, helm and plain HTTP, pushes again, and audits.
 func TestPushToNexus(t *testing.T) {
 	t.Parallel()
 	d := demoBundle(t)
-	for _, profile := range []nexustest.Profile{nexustest.Orient340, nexustest.H2371} {
+	for _, profile := range []nexustest.Profile{nexustest.Orient340, nexustest.H2371, nexustest.CE396} {
 		t.Run(string(profile), func(t *testing.T) {
 			t.Parallel()
 			s := nexustest.Start(t, nexustest.Options{Profile: profile, Repositories: []nexustest.Repository{
 				{Name: "docker-hosted", Format: "docker", Port: nexustest.AnyPort},
 				{Name: "yum-hosted", Format: "yum", Depth: 2},
 				{Name: "raw-hosted", Format: "raw"},
+				{Name: "helm-hosted", Format: "helm"},
 			}})
 			first := report(t, login, 0, "push", d.archive, "--nexus", s.URL)
 			if first.Summary.BytesSent == 0 {
 				t.Errorf("the first push sent nothing")
 			}
+			connector, err := url.Parse(s.DockerURL("docker-hosted"))
+			if err != nil {
+				t.Fatal(err)
+			}
 			t.Run("skopeo", func(t *testing.T) {
-				connector, err := url.Parse(s.DockerURL("docker-hosted"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				skopeoPulls(t, d, connector.Host, "--src-tls-verify=false", "--src-creds", nexustest.Username+":"+nexustest.Password)
+				skopeoPulls(t, d, connector.Host, "--src-tls-verify=false", "--src-creds", account)
+			})
+			t.Run("containerd", func(t *testing.T) { containerdPulls(t, d, connector.Host, "--user", account) })
+			t.Run("helm", func(t *testing.T) {
+				helmPulls(t, d, s.RepositoryURL("helm-hosted"), "--username", nexustest.Username, "--password", nexustest.Password)
 			})
 			t.Run("dnf", func(t *testing.T) {
 				ours, other := keyFile(t, d.key), keyFile(t, rpmtest.OtherKey(t))

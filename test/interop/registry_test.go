@@ -118,15 +118,16 @@ func buildahPulls(t *testing.T, d *demo, host string) {
 }
 
 // containerdPulls fetches by tag for one platform each, and by digest for all.
-func containerdPulls(t *testing.T, d *demo, host string) {
+func containerdPulls(t *testing.T, d *demo, host string, login ...string) {
 	c := startContainerd(t)
+	fetch := append([]string{"content", "fetch", "--plain-http"}, login...)
 	for repository, img := range d.images {
 		name := host + "/" + img.published
 		for goArch, p := range img.platforms {
 			if goArch == dropped {
 				continue
 			}
-			c.run(t, "content", "fetch", "--plain-http", "--platform", "linux/"+goArch, name)
+			c.run(t, slices.Concat(fetch, []string{"--platform", "linux/" + goArch, name})...)
 			if !slices.Contains(c.blobs(t), p) {
 				t.Errorf("containerd has no %s of %s for %s", p, name, goArch)
 			}
@@ -135,7 +136,7 @@ func containerdPulls(t *testing.T, d *demo, host string) {
 			t.Errorf("containerd fetched %s as %s, want %s", name, got, d.want(repository))
 		}
 		byDigest := host + "/" + repository + "@" + d.want(repository)
-		c.run(t, "content", "fetch", "--plain-http", "--all-platforms", byDigest)
+		c.run(t, slices.Concat(fetch, []string{"--all-platforms", byDigest})...)
 		if got := c.images(t)[byDigest]; got != d.want(repository) {
 			t.Errorf("containerd fetched %s as %s", byDigest, got)
 		}

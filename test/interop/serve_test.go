@@ -54,6 +54,7 @@ func TestServe(t *testing.T) {
 	host := strings.TrimPrefix(base, "http://")
 	t.Run("skopeo", func(t *testing.T) { skopeoPulls(t, d, host, "--src-tls-verify=false") })
 	t.Run("containerd", func(t *testing.T) { containerdPulls(t, d, host) })
+	t.Run("helm", func(t *testing.T) { helmPulls(t, d, base+"/repository/helm-hosted") })
 	t.Run("dnf", func(t *testing.T) {
 		resp, repo := ask(t, base+"/repository/raw-hosted/repos/os.repo")
 		if resp.StatusCode != http.StatusOK {

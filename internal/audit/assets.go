@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -71,7 +70,7 @@ func (r *run) asset(ctx context.Context, it target.Item, served *metadata) (proo
 			return "", err
 		}
 		switch {
-		case !r.o.RawRPMs:
+		case !it.Raw: // else a push made that metadata, which proves nothing of the content
 			named, proof = listed, "listed in the served metadata with this sha256"
 		case listed != it.Digest:
 			return "", &differentError{"yum metadata that says " + string(listed), string(it.Digest)}
@@ -148,7 +147,7 @@ func (m *metadata) checkChart(ctx context.Context, it target.Item, c manifest.Ch
 
 // check returns the checksum that the served metadata has for a package.
 func (m *metadata) check(ctx context.Context, it target.Item) (digest.Digest, error) {
-	listed, err := m.dir(ctx, target.Place{Repository: it.Place.Repository, Path: path.Dir(it.Place.Path)})
+	listed, err := m.dir(ctx, it.Place.Dir())
 	if err != nil {
 		return "", fmt.Errorf("served yum metadata: %w", err)
 	}

@@ -55,8 +55,7 @@ type Target struct {
 type Options struct {
 	Jobs     int              // requests at once; default 8
 	Deep     bool             // download and hash everything
-	RawRPMs  bool             // nobody but a push made the yum metadata: it proves nothing of a package's content
-	Store    createrepo.Store // to make that metadata from and compare; nil: what lists the packages is good enough
+	Store    createrepo.Store // to make the metadata beside RPMs in raw repositories from and compare; nil: what lists them is good enough
 	Progress progress.Sink    // default progress.Discard
 }
 

@@ -22,10 +22,10 @@ import (
 // repodata audits the metadata that a push put beside the packages: it must be what follows
 // from the bundle, to the byte. That needs the headers of the packages, so the archive.
 func (r *run) repodata(ctx context.Context, items []target.Item) {
-	if !r.o.RawRPMs || r.o.Store == nil || r.to.Assets == nil {
+	if r.o.Store == nil || r.to.Assets == nil {
 		return
 	}
-	dirs := target.RPMDirs(items)
+	dirs := slices.DeleteFunc(target.RPMDirs(items), func(d target.RPMDir) bool { return !d.Raw })
 	r.each(len(dirs), func(i int) {
 		at := path.Join(dirs[i].Path, rpm.RepomdPath)
 		rec := report.Record{Kind: string(manifest.KindMetadata), Name: at, Place: dirs[i].Repository + "/" + at}
@@ -40,11 +40,11 @@ func (r *run) repodata(ctx context.Context, items []target.Item) {
 
 // checkRepodata returns the digest of the repomd.xml that is to be there, and everything
 // that is not as it should be.
-func (r *run) checkRepodata(ctx context.Context, dir target.Place) (digest.Digest, error) {
+func (r *run) checkRepodata(ctx context.Context, dir target.RPMDir) (digest.Digest, error) {
 	if err := context.Cause(ctx); err != nil {
 		return "", err
 	}
-	set, err := createrepo.OfBundle(ctx, r.bundle, r.o.Store, dir.Path)
+	set, err := createrepo.OfBundle(ctx, r.bundle, r.o.Store, dir.Repo)
 	if err != nil {
 		return "", err
 	}

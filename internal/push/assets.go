@@ -44,7 +44,7 @@ func (r *run) asset(ctx context.Context, it target.Item) {
 		return
 	}
 	rec.State = state
-	if (it.Kind == manifest.KindRPM && !r.o.RawRPMs || it.Kind == manifest.KindChart) && !r.o.DryRun {
+	if (it.Kind == manifest.KindRPM && !it.Raw || it.Kind == manifest.KindChart) && !r.o.DryRun {
 		r.hold(it, rec) // not done before the served metadata lists it
 		return
 	}

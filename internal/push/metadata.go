@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"time"
 
@@ -79,7 +78,7 @@ func (r *run) lookUp(ctx context.Context) error {
 	served := map[target.Place]map[string]digest.Digest{}
 	var errs []error
 	r.held = slices.DeleteFunc(r.held, func(h held) bool {
-		dir := target.Place{Repository: h.item.Place.Repository, Path: path.Dir(h.item.Place.Path)}
+		dir := h.item.Place.Dir()
 		listed, ok := served[dir]
 		if !ok {
 			var err error

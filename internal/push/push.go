@@ -98,8 +98,7 @@ type Options struct {
 	DryRun       bool               // ask, send nothing
 	MetadataWait time.Duration      // for the served metadata to list what was sent; default 15 min and 1 s for each
 	MetadataPoll time.Duration      // until the second look, longer before each further one; default 1 s
-	RawRPMs      bool               // the target makes no yum metadata: put our own beside the packages
-	Sign         *createrepo.Signer // of that metadata; nil: it is not signed
+	Sign         *createrepo.Signer // of the metadata beside RPMs in raw repositories; nil: it is not signed
 	Progress     progress.Sink      // default progress.Discard; what is present already counts as done
 	Planned      func(int64)        // told once of the bytes to settle, before the first is sent
 	Done         func(report.Record)
@@ -126,7 +125,7 @@ type run struct {
 	total   atomic.Int64
 
 	mu    sync.Mutex
-	there map[string]bool // packages that were tried, by path: are they there?
+	there map[string]bool // packages that were tried, by their path in the bundle: are they there?
 	held  []held          // RPMs and charts that are there but not seen in metadata yet
 }
 

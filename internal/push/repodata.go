@@ -31,18 +31,21 @@ const maxSignature = 1 << 20
 func (r *run) settled(it target.Item, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.there[it.Place.Path] = err == nil
+	r.there[it.Name] = err == nil
 }
 
 // putRepodata writes the metadata of each directory of packages, for a server that makes
 // none. All packages were put, or failed, before.
 func (r *run) putRepodata(ctx context.Context, items []target.Item) {
-	if !r.o.RawRPMs || r.to.Assets == nil {
+	if r.to.Assets == nil {
 		return
 	}
 	g := new(errgroup.Group)
 	g.SetLimit(r.o.Jobs)
 	for _, dir := range target.RPMDirs(items) {
+		if !dir.Raw {
+			continue
+		}
 		g.Go(func() error {
 			start := time.Now()
 			at := path.Join(dir.Path, rpm.RepomdPath)
@@ -62,27 +65,27 @@ func (r *run) putRepodata(ctx context.Context, items []target.Item) {
 
 // putSet puts the metadata of one directory in the order in which clients need it:
 // repomd.xml is last, so it never names what is not there. On an error the old one stays.
-func (r *run) putSet(ctx context.Context, dir target.Place, rec *report.Record) error {
+func (r *run) putSet(ctx context.Context, dir target.RPMDir, rec *report.Record) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	if err := r.whole(ctx, dir); err != nil {
 		return err
 	}
-	set, err := createrepo.OfBundle(ctx, r.bundle, r.store, dir.Path)
+	set, err := createrepo.OfBundle(ctx, r.bundle, r.store, dir.Repo)
 	if err != nil {
 		return err
 	}
 	rec.Digest = digest.FromBytes(set.Repomd)
 	for _, name := range slices.Sorted(maps.Keys(set.Files)) {
-		if err := r.putMade(ctx, dir, name, set.Files[name], rec); err != nil {
+		if err := r.putMade(ctx, dir.Place, name, set.Files[name], rec); err != nil {
 			return err
 		}
 	}
-	if err := r.putSignature(ctx, dir, set.Repomd, rec); err != nil {
+	if err := r.putSignature(ctx, dir.Place, set.Repomd, rec); err != nil {
 		return err
 	}
-	if err := r.putMade(ctx, dir, rpm.RepomdPath, set.Repomd, rec); err != nil {
+	if err := r.putMade(ctx, dir.Place, rpm.RepomdPath, set.Repomd, rec); err != nil {
 		return err
 	}
 	switch {
@@ -98,11 +101,11 @@ func (r *run) putSet(ctx context.Context, dir target.Place, rec *report.Record) 
 
 // whole says whether all packages of a directory are there, also those that are not
 // selected: the metadata names them all.
-func (r *run) whole(ctx context.Context, dir target.Place) error {
+func (r *run) whole(ctx context.Context, dir target.RPMDir) error {
 	failed, all := 0, 0
 	var errs []error
 	for _, p := range r.bundle.Table.RPMs {
-		if p.Repo != dir.Path {
+		if p.Repo != dir.Repo {
 			continue
 		}
 		all++
@@ -113,7 +116,7 @@ func (r *run) whole(ctx context.Context, dir target.Place) error {
 			continue
 		}
 		desc, _ := r.bundle.Blob(p.Digest)
-		equal, err := r.to.Assets.Present(ctx, dir.Repository, p.Path(), desc, func(ctx context.Context) (io.ReadCloser, error) { return r.store.Fetch(ctx, desc) })
+		equal, err := r.to.Assets.Present(ctx, dir.Repository, path.Join(dir.Path, p.File()), desc, func(ctx context.Context) (io.ReadCloser, error) { return r.store.Fetch(ctx, desc) })
 		if err == nil && !equal {
 			err = fmt.Errorf("%s is not there, and not selected", p.Path())
 		}

@@ -67,7 +67,6 @@ func (b *rawBench) items(s target.Selection) []target.Item {
 
 func (b *rawBench) push(o push.Options, only ...string) (*report.Report, *push.Summary) {
 	b.t.Helper()
-	o.RawRPMs = true
 	rep, sum, err := push.Run(b.t.Context(), b.archive.Bundle(), b.archive, b.items(target.Selection{Only: only}), push.Target{Name: "nexus", Assets: b.nexus}, o)
 	if err != nil {
 		b.t.Fatal(err)
@@ -78,7 +77,7 @@ func (b *rawBench) push(o push.Options, only ...string) (*report.Report, *push.S
 func (b *rawBench) audit(store createrepo.Store) *report.Report {
 	b.t.Helper()
 	rep, _, err := audit.Run(b.t.Context(), b.archive.Bundle(), b.items(target.Selection{Only: []string{"rpm"}}),
-		audit.Target{Name: "nexus", Assets: audited{b.nexus}}, audit.Options{RawRPMs: true, Store: store})
+		audit.Target{Name: "nexus", Assets: audited{b.nexus}}, audit.Options{Store: store})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 // An rpmSet is the packages of one directory, which share one repodata.
 type rpmSet struct {
 	place    target.Place // of the directory
+	repo     string       // its path in the bundle
 	packages []manifest.RPM
 
 	mu   sync.Mutex
@@ -29,11 +30,11 @@ type rpmSet struct {
 }
 
 func (s *Server) addRPM(r manifest.RPM, at target.Place) {
-	dir := path.Dir(at.Path)
-	key := path.Join(at.Repository, dir, "repodata")
+	dir := at.Dir()
+	key := path.Join(dir.Repository, dir.Path, "repodata")
 	set := s.sets[key]
 	if set == nil {
-		set = &rpmSet{place: target.Place{Repository: at.Repository, Path: dir}}
+		set = &rpmSet{place: dir, repo: r.Repo}
 		s.sets[key] = set
 		s.files.addDir(key)
 	}
@@ -49,7 +50,7 @@ func (s *Server) repodata(ctx context.Context, set *rpmSet) (map[string][]byte, 
 	if set.made != nil {
 		return set.made, nil
 	}
-	data, err := createrepo.OfBundle(context.WithoutCancel(ctx), s.bundle, s.store, set.place.Path)
+	data, err := createrepo.OfBundle(context.WithoutCancel(ctx), s.bundle, s.store, set.repo)
 	if err != nil {
 		return nil, err
 	}

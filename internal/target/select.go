@@ -23,6 +23,7 @@ type Item struct {
 	Platforms []manifest.Platform // of an image: those that are selected
 	Partial   bool                // an image of which not all carried platforms are selected
 	Place     Place               // of an image without a path: its docker repository at a Nexus
+	Raw       bool                // an RPM in a raw repository: a push puts our repodata beside it
 }
 
 // At returns the name of an image at the target, below its repository at a Nexus.
@@ -99,7 +100,7 @@ func (m Map) item(t *manifest.Table, a manifest.Artifact, arches []string) (Item
 		it.Partial = len(it.Platforms) < len(img.Platforms)
 		return it, len(it.Platforms) > 0
 	case manifest.KindRPM:
-		it.Place = m.RPM(t.RPMs[a.Index])
+		it.Place, it.Raw = m.RPM(t.RPMs[a.Index])
 	case manifest.KindFile:
 		it.Place = m.File(t.Files[a.Index])
 	case manifest.KindChart:
@@ -108,17 +109,31 @@ func (m Map) item(t *manifest.Table, a manifest.Artifact, arches []string) (Item
 	return it, wanted(a.Arch)
 }
 
-// RPMDirs returns the directories of the packages among the items, each of which has one
-// repodata, sorted.
-func RPMDirs(items []Item) []Place {
-	var dirs []Place
+// An RPMDir is a directory of packages, which share one repodata.
+type RPMDir struct {
+	Place        // an empty path is the repository itself
+	Repo  string // the repository path that these packages have in the bundle
+	Raw   bool   // the repodata is ours to make
+}
+
+// Dir returns the directory of a place in a repository, "" for the repository itself.
+func (p Place) Dir() Place { return Place{p.Repository, dirOf(p.Path)} }
+
+func dirOf(name string) string {
+	dir, _ := path.Split(name)
+	return strings.TrimSuffix(dir, "/")
+}
+
+// RPMDirs returns the directories of the packages among the items, sorted.
+func RPMDirs(items []Item) []RPMDir {
+	var dirs []RPMDir
 	for _, it := range items {
 		if it.Kind == manifest.KindRPM {
-			dirs = append(dirs, Place{it.Place.Repository, path.Dir(it.Place.Path)})
+			dirs = append(dirs, RPMDir{it.Place.Dir(), dirOf(it.Name), it.Raw})
 		}
 	}
-	slices.SortFunc(dirs, func(a, b Place) int {
-		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Path, b.Path))
+	slices.SortFunc(dirs, func(a, b RPMDir) int {
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Repo, b.Repo))
 	})
 	return slices.Compact(dirs)
 }

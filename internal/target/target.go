@@ -87,7 +87,7 @@ type Place struct {
 // A Map says which repositories of a target take which kind of artifact.
 type Map struct {
 	Docker, Yum, Raw, Helm string
-	RawRPMs                bool // packages go to Raw, with repodata of our own
+	RawRPMs                bool // packages go to Raw, with repodata of our own: Item.Raw
 	Naming                 Naming
 }
 
@@ -111,12 +111,12 @@ func (m Map) Refs(img manifest.Image) []Ref {
 	return []Ref{{m.Naming.Repository(repository), tag}}
 }
 
-// RPM returns the place of a package.
-func (m Map) RPM(r manifest.RPM) Place {
+// RPM returns the place of a package, and whether that is in a raw repository.
+func (m Map) RPM(r manifest.RPM) (at Place, raw bool) {
 	if m.RawRPMs {
-		return Place{m.Raw, r.Path()}
+		return Place{m.Raw, r.Path()}, true
 	}
-	return Place{m.Yum, r.Path()}
+	return Place{m.Yum, r.Path()}, false
 }
 
 // File returns the place of a file.

@@ -64,16 +64,16 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	places, items, note, err := o.selection.items(b.Table, o.remote.registry != "")
+	items, note, err := o.selection.items(b.Table, o.remote.registry != "")
 	if err != nil {
 		return err
 	}
-	to, seen, err := o.remote.auditTarget(ctx, s, o.results.Quiet, places, items)
+	to, seen, err := o.remote.auditTarget(ctx, s, o.results.Quiet, items)
 	if err != nil {
 		return err
 	}
-	opts := audit.Options{Jobs: int(o.jobs), Deep: o.deep, RawRPMs: places.RawRPMs}
-	if places.RawRPMs {
+	opts := audit.Options{Jobs: int(o.jobs), Deep: o.deep}
+	if anyRaw(items) {
 		if a, err := archive.Open(o.path); err == nil { // else OpenRoot has found a root alone
 			defer a.Close()
 			opts.Store = a
@@ -88,7 +88,7 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(b.Table, places, items)), seen...)
+	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(b.Table, items)), seen...)
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}

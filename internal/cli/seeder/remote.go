@@ -180,23 +180,23 @@ func nextStep(err error, u *url.URL) error {
 // fits checks what a Nexus says of the repositories that the items need. One that is not
 // in the list may exist all the same, for the list holds what the login may browse: that
 // is a note, no error.
-func (c *connection) fits(m target.Map, items []target.Item, write bool) (notes []string, err error) {
+func (c *connection) fits(items []target.Item, write bool) (notes []string, err error) {
 	if write && c.info.ReadOnly {
 		return nil, report.WithClass(report.ClassRefused, fmt.Errorf("nexus %s is read-only: no write was tried", c.name))
 	}
 	type repository struct{ name, format string }
 	need := map[repository]bool{}
 	for _, it := range items {
+		format := "raw"
 		switch {
 		case it.Kind == manifest.KindImage:
-			need[repository{m.Docker, "docker"}] = true
-		case it.Kind == manifest.KindRPM && !m.RawRPMs:
-			need[repository{m.Yum, "yum"}] = true
-		case it.Kind == manifest.KindRPM, it.Kind == manifest.KindFile:
-			need[repository{m.Raw, "raw"}] = true
+			format = "docker"
+		case it.Kind == manifest.KindRPM && !it.Raw:
+			format = "yum"
 		case it.Kind == manifest.KindChart:
-			need[repository{m.Helm, "helm"}] = true
+			format = "helm"
 		}
+		need[repository{it.Place.Repository, format}] = true
 	}
 	var errs []error
 	for want := range need {
@@ -215,7 +215,7 @@ func (c *connection) fits(m target.Map, items []target.Item, write bool) (notes 
 }
 
 // pushTarget returns the target of a push, with notes for its report.
-func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, m target.Map, items []target.Item) (push.Target, []string, error) {
+func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, items []target.Item) (push.Target, []string, error) {
 	c, err := r.connect(ctx, s, quiet)
 	if err != nil {
 		return push.Target{}, nil, err
@@ -223,12 +223,12 @@ func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, m ta
 	if c.nexus == nil {
 		return push.Target{Name: c.name, Images: func(string) push.Images { return c.images }}, nil, nil
 	}
-	notes, err := c.fits(m, items, true)
+	notes, err := c.fits(items, true)
 	return push.Target{Name: c.name, Images: func(repo string) push.Images { return c.nexus.Docker(repo) }, Assets: c.nexus}, notes, err
 }
 
 // auditTarget returns the target of an audit, with notes for its report.
-func (r *remote) auditTarget(ctx context.Context, s cli.Streams, quiet bool, m target.Map, items []target.Item) (audit.Target, []string, error) {
+func (r *remote) auditTarget(ctx context.Context, s cli.Streams, quiet bool, items []target.Item) (audit.Target, []string, error) {
 	c, err := r.connect(ctx, s, quiet)
 	if err != nil {
 		return audit.Target{}, nil, err
@@ -236,7 +236,7 @@ func (r *remote) auditTarget(ctx context.Context, s cli.Streams, quiet bool, m t
 	if c.nexus == nil {
 		return audit.Target{Name: c.name, Images: func(string) audit.Images { return c.images }}, nil, nil
 	}
-	notes, err := c.fits(m, items, false)
+	notes, err := c.fits(items, false)
 	return audit.Target{Name: c.name, Images: func(repo string) audit.Images { return c.nexus.Docker(repo) }, Assets: assets{c.nexus}}, notes, err
 }
 

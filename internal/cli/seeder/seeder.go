@@ -110,18 +110,19 @@ func (o *selection) targets() (target.Map, error) {
 // items returns the selected artifacts. A plain registry takes images only: of a bundle
 // that holds more, the rest is left out, and the note says so. Who selects something
 // else in words is told that it cannot be done.
-func (o *selection) items(t *manifest.Table, imagesOnly bool) (m target.Map, items []target.Item, note string, err error) {
-	if m, err = o.targets(); err != nil {
-		return m, nil, "", err
+func (o *selection) items(t *manifest.Table, imagesOnly bool) (items []target.Item, note string, err error) {
+	m, err := o.targets()
+	if err != nil {
+		return nil, "", err
 	}
 	if imagesOnly && m.RawRPMs {
-		return m, nil, "", cli.Usage("--rpm-layout raw is for a Nexus: a plain registry takes images only")
+		return nil, "", cli.Usage("--rpm-layout raw is for a Nexus: a plain registry takes images only")
 	}
 	if imagesOnly {
 		m.Docker = "" // a plain registry is one
 	}
 	if items, err = m.Items(t, target.Selection{Only: o.only, Arches: o.arches}); err != nil {
-		return m, nil, "", report.WithClass(report.ClassUsage, err)
+		return nil, "", report.WithClass(report.ClassUsage, err)
 	}
 	if imagesOnly {
 		all := len(items)
@@ -132,23 +133,20 @@ func (o *selection) items(t *manifest.Table, imagesOnly bool) (m target.Map, ite
 	}
 	switch {
 	case len(items) == 0 && note != "":
-		return m, nil, "", cli.Usage("nothing to do: %s", note)
+		return nil, "", cli.Usage("nothing to do: %s", note)
 	case len(items) == 0:
-		return m, nil, "", cli.Usage("the selection is empty: nothing of the bundle matches")
+		return nil, "", cli.Usage("the selection is empty: nothing of the bundle matches")
 	}
-	return m, items, note, nil
+	return items, note, nil
 }
 
 // metadataNote says what becomes of the slices of repository metadata that belong to the
 // selected RPMs: a hosted yum repository of a Nexus writes its metadata itself, of the
 // packages alone.
-func metadataNote(t *manifest.Table, m target.Map, items []target.Item) string {
-	if m.RawRPMs {
-		return ""
-	}
+func metadataNote(t *manifest.Table, items []target.Item) string {
 	repos, modular, n := map[string]bool{}, "", 0
 	for _, it := range items {
-		if it.Kind == manifest.KindRPM {
+		if it.Kind == manifest.KindRPM && !it.Raw {
 			repos[t.RPMs[it.Index].Repo] = true
 		}
 	}
@@ -165,6 +163,11 @@ func metadataNote(t *manifest.Table, m target.Map, items []target.Item) string {
 		return ""
 	}
 	return fmt.Sprintf("slices of repository metadata (%d of modules, comps, updateinfo) stay in the bundle: a hosted yum repository takes none of them, seeder serve and a push with --rpm-layout raw offer them%s", n, modular)
+}
+
+// anyRaw says whether an RPM goes into a raw repository.
+func anyRaw(items []target.Item) bool {
+	return slices.ContainsFunc(items, func(it target.Item) bool { return it.Raw })
 }
 
 // open opens an archive for push and serve.

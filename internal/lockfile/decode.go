@@ -172,6 +172,12 @@ func (d *decoder) store(name string, n *yaml.Node, v reflect.Value) (want string
 	case **bool:
 		*p = new(bool)
 		return storeBool(n, *p)
+	case **string:
+		if !isScalar(n, "!!str") {
+			return wantText(n)
+		}
+		*p = &n.Value
+		return ""
 	case *int64:
 		return storeInt(n, p)
 	}

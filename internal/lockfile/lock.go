@@ -1,6 +1,6 @@
 // Package lockfile reads, checks and writes the two YAML files of the connected
 // side: the request (what is wanted) and the lock (exact pins of what is
-// carried).
+// carried); and it reads the target map of the other side (what goes where).
 //
 // Decoding is strict: an unknown field, a duplicate key, a number where text is
 // meant, an anchor, a second document are errors, and all problems of a file

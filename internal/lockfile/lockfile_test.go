@@ -30,6 +30,10 @@ func decodeAny(path string, data []byte) (value any, encode func() ([]byte, erro
 		r, err := DecodeRequest(path, data)
 		return r, r.Encode, err
 	}
+	if strings.Contains(filepath.Base(path), "target") {
+		t, err := DecodeTarget(path, data)
+		return t, nil, err
+	}
 	l, err := DecodeLock(path, data)
 	return l, l.Encode, err
 }

@@ -33,7 +33,7 @@ type Action func(next http.Handler) http.Handler
 // Times of them. The zero value picks every request.
 type Match struct {
 	Route       Route
-	Method      string
+	Method      string  // or several, "PUT|PATCH"
 	Path        string  // regular expression over path and query as sent
 	After       int     // how many to spare first
 	Times       int     // how many to pick; 0: no limit

@@ -200,6 +200,7 @@ func TestBrokenUploads(t *testing.T) {
 		{"reset", nexustest.Reset(100 << 10), true, ""},
 		{"reset at the end", nexustest.Reset(1 << 30), true, ""},
 		{"answer lost", nexustest.LoseAnswer(), true, big},
+		{"broken off", nexustest.Break(100 << 10), true, ""},
 		{"flipped", nexustest.FlipRequest(200 << 10), false, string(flipped)},
 	}
 	for _, tt := range tests {

@@ -19,6 +19,16 @@ func Reset(n int64) Action {
 	return func(next http.Handler) http.Handler { return LoseAnswer()(cut(next)) }
 }
 
+// Break ends the request body after n bytes as a broken connection does, and
+// cuts the connection instead of answering. What the server makes of it is its
+// own affair: see [Quirks.KeepShortUploads].
+func Break(n int64) Action {
+	broken := around(nil, func(r *http.Request) io.Reader {
+		return &tapReader{r: io.LimitReader(r.Body, n), atEOF: func() error { return io.ErrUnexpectedEOF }}
+	})
+	return func(next http.Handler) http.Handler { return LoseAnswer()(broken(next)) }
+}
+
 // LoseAnswer lets the server do its work and cuts the connection instead of
 // answering.
 func LoseAnswer() Action {

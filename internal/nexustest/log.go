@@ -122,7 +122,7 @@ func (s *Server) Requests(m Match) []Entry {
 	return out
 }
 
-// Count returns how many logged requests have that method, where "" is any, and
+// Count returns how many logged requests have that method, see [Match], and
 // a path that the regular expression matches.
 func (s *Server) Count(method, path string) int {
 	return len(s.Requests(Match{Method: method, Path: path}))
@@ -151,7 +151,7 @@ func (l *requestLog) duplicateBlob() {
 
 // covers says whether a request is one that m means.
 func (m Match) covers(method, path string, route Route, re *regexp.Regexp) bool {
-	return (m.Method == "" || m.Method == method) && (m.Route == "" || m.Route == route) && (re == nil || re.MatchString(path))
+	return (m.Method == "" || slices.Contains(strings.Split(m.Method, "|"), method)) && (m.Route == "" || m.Route == route) && (re == nil || re.MatchString(path))
 }
 
 // recorder remembers what was answered.

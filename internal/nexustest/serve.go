@@ -41,6 +41,7 @@ type exchange struct {
 	docker    dockerTarget // for docker routes
 	user      *User        // nil without credentials
 	guest     bool         // came with the anonymous docker token
+	stored    *asset       // what the request has uploaded, for faults
 }
 
 type exchangeKey struct{}

@@ -240,6 +240,7 @@ func (s *Server) store(r *repository, path, contentType string, c *content, x *e
 	now := s.opts.Now()
 	a := &asset{repo: r.Name, path: path, content: c, contentType: contentType, created: now, updated: now}
 	if x != nil {
+		x.stored = a
 		a.address, _, _ = strings.Cut(x.r.RemoteAddr, ":")
 		if x.user != nil {
 			a.uploader = x.user.Name

@@ -23,22 +23,29 @@ var administrator = &User{Name: Username, Password: Password}
 
 // may says whether the user has the right to do action in repo.
 func (u *User) may(repo, action string) bool {
+	if u.limited {
+		return slices.ContainsFunc(u.granted, func(p privilege) bool { return p.allows(repo, action) })
+	}
 	return (u.Repositories == nil || slices.Contains(u.Repositories, repo)) &&
-		(u.Actions == nil || slices.Contains(u.Actions, action))
+		(u.Actions == nil && action != administer || slices.Contains(u.Actions, action))
 }
 
 // isAdmin says whether the user may administer the server.
-func (u *User) isAdmin() bool { return u.Repositories == nil && u.Actions == nil }
+func (u *User) isAdmin() bool { return !u.limited && u.Repositories == nil && u.Actions == nil }
 
-// actionOf maps a content request to the right that it needs.
-func actionOf(method string) string {
+// administer is the action of those who may change a repository's settings.
+const administer = "admin"
+
+// actionsOf maps a content request to the rights that it needs. Storing needs
+// two, as measured.
+func actionsOf(method string) []string {
 	switch method {
 	case http.MethodGet, http.MethodHead:
-		return "read"
+		return []string{"read"}
 	case http.MethodDelete:
-		return "delete"
+		return []string{"delete"}
 	}
-	return "edit"
+	return []string{"add", "edit"}
 }
 
 // hasSession tells a request with a session cookie and no CSRF token, which
@@ -68,15 +75,12 @@ func (x *exchange) login() bool {
 		x.htmlError(http.StatusTooManyRequests, "Too many authentication attempts")
 		return false
 	}
-	for _, u := range append([]User{*administrator}, x.s.opts.Users...) {
-		if u.Name == name && u.Password == password {
-			x.user = &u
-			x.s.logins.succeeded(name)
-			if x.s.opts.Quirks.SessionCookie {
-				x.w.Header()["Set-Cookie"] = []string{sessionCookie + "=" + newUUID() + "; Path=/; HttpOnly"}
-			}
-			return true
+	if x.user = x.s.access.login(name, password); x.user != nil {
+		x.s.logins.succeeded(name)
+		if x.s.opts.Quirks.SessionCookie {
+			x.w.Header()["Set-Cookie"] = []string{sessionCookie + "=" + newUUID() + "; Path=/; HttpOnly"}
 		}
+		return true
 	}
 	x.s.logins.failed(name)
 	x.unauthorized()
@@ -88,7 +92,7 @@ func (x *exchange) loginToken(token string) bool {
 	x.s.mu.Lock()
 	u, ok := x.s.tokens[token]
 	x.s.mu.Unlock()
-	if !ok || !x.s.opts.TokenRealm {
+	if !ok || !x.s.access.tokens() {
 		x.unauthorized()
 		return false
 	}
@@ -97,15 +101,16 @@ func (x *exchange) loginToken(token string) bool {
 }
 
 // authorize answers, and returns false, when the caller lacks the right.
-func (x *exchange) authorize(repo, action string) bool {
+func (x *exchange) authorize(repo string, actions []string) bool {
+	lacks := func(action string) bool { return !x.user.may(repo, action) }
 	switch {
-	case x.user != nil && x.user.may(repo, action):
+	case x.user != nil && !slices.ContainsFunc(actions, lacks):
 		return true
 	case x.user != nil && x.isDocker():
 		x.dockerError(http.StatusForbidden, "DENIED", "requested access to the resource is denied", nil)
 	case x.user != nil:
 		x.htmlError(http.StatusForbidden, "Forbidden")
-	case action == "read" && x.s.opts.Anonymous && (!x.isDocker() || x.guest):
+	case actions[0] == "read" && x.s.access.open() && (!x.isDocker() || x.guest && x.repository().BearerAuth):
 		return true
 	default:
 		x.unauthorized()
@@ -127,7 +132,7 @@ func (x *exchange) unauthorized() {
 func (x *exchange) challenge() string {
 	x.s.mu.Lock()
 	r := x.s.repos[x.repo]
-	bearer := x.s.opts.TokenRealm && r != nil && r.BearerAuth
+	bearer := x.s.access.tokens() && r != nil && r.BearerAuth
 	x.s.mu.Unlock()
 	if !bearer || !x.isDocker() {
 		return challenge
@@ -142,11 +147,11 @@ func (x *exchange) challenge() string {
 
 // serveToken hands out a token for the credentials of the request.
 func (x *exchange) serveToken() {
-	if !x.s.opts.TokenRealm {
+	if !x.s.access.tokens() {
 		x.noSuchPage()
 		return
 	}
-	if x.user == nil && !x.s.opts.Anonymous {
+	if x.user == nil && !x.s.access.open() {
 		x.unauthorized()
 		return
 	}

@@ -90,6 +90,9 @@ func (x *exchange) location(below string)   { x.w.Header().Set("Location", x.loc
 // is missing, as in Nexus, unless the repository is reached by path routing.
 func (x *exchange) locationBase() string {
 	if x.connector == "" && x.prefix == "" {
+		if x.s.opts.Quirks.PathLocation {
+			return x.s.opts.ContextPath + "/v2/"
+		}
 		return x.s.opts.ContextPath + "/v2/" + x.repo + "/"
 	}
 	if x.s.opts.Quirks.LocationPrefix {
@@ -100,12 +103,14 @@ func (x *exchange) locationBase() string {
 
 // serveDocker answers requests for a docker repository.
 func (x *exchange) serveDocker() {
-	group := x.repository().Type == "group"
+	kind := x.repository().Type
 	switch {
 	case x.docker.kind == dockerNothing:
 		x.noSuchPage()
-	case x.isWrite() && group:
-		x.dockerError(http.StatusForbidden, "DENIED",
+	case x.isWrite() && kind == "proxy":
+		x.dockerError(http.StatusMethodNotAllowed, "UNSUPPORTED", "The operation is unsupported.", nil)
+	case x.isWrite() && kind == "group":
+		x.dockerError(orDefault(x.s.opts.Quirks.GroupStatus, http.StatusForbidden), "DENIED",
 			"Deploying to groups is a PRO-licensed feature. See https://links.sonatype.com/product-nexus-repository", nil)
 	case x.docker.kind == dockerUpload:
 		x.serveUpload()
@@ -116,7 +121,7 @@ func (x *exchange) serveDocker() {
 	case x.isWrite():
 		x.methodNotAllowed("GET,HEAD")
 	case x.docker.kind == dockerPing:
-		x.write(http.StatusOK, "application/json", []byte("{}"))
+		x.ping()
 	case x.docker.kind == dockerCatalog:
 		x.listCatalog()
 	case x.docker.kind == dockerTags:
@@ -124,6 +129,35 @@ func (x *exchange) serveDocker() {
 	default:
 		x.listReferrers()
 	}
+}
+
+func (x *exchange) ping() {
+	body := "{}"
+	if x.s.opts.Quirks.EmptyPing {
+		body = ""
+	}
+	x.write(http.StatusOK, "application/json", []byte(body))
+}
+
+// pingAll is the ping of path routing, which is for no repository yet.
+func (x *exchange) pingAll() {
+	switch {
+	case x.isWrite():
+		x.methodNotAllowed("GET,HEAD")
+	case x.user == nil && !x.guest:
+		x.unauthorized()
+	default:
+		x.ping()
+	}
+}
+
+// absent answers 404 with a registry error.
+func (x *exchange) absent(code, message string, detail any) {
+	if x.s.opts.Quirks.BareNotFound {
+		x.htmlError(http.StatusNotFound, "Not Found")
+		return
+	}
+	x.dockerError(http.StatusNotFound, code, message, detail)
 }
 
 // serveBlob answers requests for a blob, which every image name finds.
@@ -139,7 +173,7 @@ func (x *exchange) serveBlob() {
 	}
 	a := x.s.lookup(x.repo, blobPath(x.docker.ref))
 	if a == nil {
-		x.dockerError(http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry", x.docker.ref)
+		x.absent("BLOB_UNKNOWN", "blob unknown to registry", x.docker.ref)
 		return
 	}
 	x.digestHeader(x.docker.ref)
@@ -157,7 +191,7 @@ func (x *exchange) deleteBlob() {
 	ok := r != nil && x.s.remove(r, blobPath(x.docker.ref))
 	x.s.mu.Unlock()
 	if !ok {
-		x.dockerError(http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry", x.docker.ref)
+		x.absent("BLOB_UNKNOWN", "blob unknown to registry", x.docker.ref)
 		return
 	}
 	x.status(http.StatusAccepted)
@@ -189,12 +223,13 @@ func (x *exchange) dockerErrors(status int, faults []dockerFault) {
 
 // refuseDocker answers with a write policy's refusal.
 func (x *exchange) refuseDocker(err error) {
-	text := err.Error()
+	code, text := http.StatusBadRequest, err.Error()
 	if r, ok := errors.AsType[*refusal](err); ok {
+		code = r.code
 		if text = r.reason; text == paymentText {
 			x.paymentRequired()
 			return
 		}
 	}
-	x.dockerError(http.StatusBadRequest, "BLOB_UPLOAD_INVALID", "blob upload invalid", text)
+	x.dockerError(code, "BLOB_UPLOAD_INVALID", "blob upload invalid", text)
 }

@@ -65,7 +65,7 @@ func (x *exchange) listTags() {
 	tags := x.s.tags(r, image)
 	x.s.mu.Unlock()
 	if !known {
-		x.dockerError(http.StatusNotFound, "NAME_UNKNOWN", "repository name not known to registry", map[string]string{"name": image})
+		x.absent("NAME_UNKNOWN", "repository name not known to registry", map[string]string{"name": image})
 		return
 	}
 	x.writeList(map[string]any{"name": image}, "tags", image+"/tags/list", tags)

@@ -33,6 +33,9 @@ type reference struct {
 var plainManifests = []string{
 	"application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json"}
 
+// imageConfigs are the media types of the configs of images.
+var imageConfigs = []string{"application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"}
+
 // blobs returns what must be in the repository, without foreign layers.
 func (m *manifest) blobs() []reference {
 	var out []reference
@@ -68,7 +71,7 @@ func (x *exchange) serveManifest() {
 }
 
 func (x *exchange) manifestUnknown() {
-	x.dockerError(http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown",
+	x.absent("MANIFEST_UNKNOWN", "manifest unknown",
 		map[string]string{"name": x.docker.image, "reference": x.docker.ref})
 }
 
@@ -101,6 +104,9 @@ func (x *exchange) putManifest() {
 	x.s.mu.Unlock()
 	switch {
 	case missing != nil:
+		if x.s.opts.Quirks.BlobUnknownBare {
+			missing = []dockerFault{{"BLOB_UNKNOWN", "blob unknown to registry", nil}}
+		}
 		x.dockerErrors(orDefault(x.s.opts.Quirks.BlobUnknownStatus, http.StatusBadRequest), missing)
 	case err != nil:
 		x.refuseDocker(err)
@@ -134,9 +140,11 @@ func (x *exchange) acceptable(m *manifest, mediaType, digest string) bool {
 	strange := func(r reference) bool { return !slices.Contains(plainManifests, r.MediaType) }
 	switch {
 	case isDigest(x.docker.ref) && x.docker.ref != digest:
-		x.dockerError(http.StatusBadRequest, "DIGEST_INVALID", errDigest.Error(), x.docker.ref)
+		x.digestInvalid(x.docker.ref)
 	case quirks.RefuseOCI && strings.HasPrefix(mediaType, "application/vnd.oci."):
 		x.manifestInvalid("unsupported media type " + mediaType)
+	case quirks.RefuseArtifacts && m.Config != nil && !slices.Contains(imageConfigs, m.Config.MediaType):
+		x.manifestInvalid("unsupported config type " + m.Config.MediaType)
 	case quirks.IndexNPE && slices.ContainsFunc(m.Manifests, strange):
 		x.htmlError(http.StatusInternalServerError, "Cannot get property 'digest' on null object")
 	default:

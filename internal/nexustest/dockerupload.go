@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -45,7 +47,7 @@ func (x *exchange) serveUpload() {
 	case http.MethodGet, http.MethodHead:
 		x.uploadAnswer(up, http.StatusNoContent)
 	case http.MethodPatch:
-		if x.receive(up.in) {
+		if x.continues(up) && x.receive(up.in) {
 			x.uploadAnswer(up, http.StatusAccepted)
 		}
 	case http.MethodPut:
@@ -60,14 +62,14 @@ func (x *exchange) serveUpload() {
 }
 
 func (x *exchange) uploadUnknown() {
-	x.dockerError(http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", x.docker.ref)
+	x.dockerError(orDefault(x.s.opts.Quirks.SessionStatus, http.StatusNotFound), "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", x.docker.ref)
 }
 
 // beginUpload opens a session, or takes a whole blob at once.
 func (x *exchange) beginUpload() {
 	q, quirks := x.r.URL.Query(), x.s.opts.Quirks
 	if x.repository().WritePolicy == "DENY" {
-		x.refuseDocker(&refusal{http.StatusBadRequest, x.repo + " is read-only"})
+		x.refuseDocker(&refusal{orDefault(quirks.DenyStatus, http.StatusBadRequest), x.repo + " is read-only"})
 		return
 	}
 	if digest := q.Get("digest"); digest != "" && !quirks.NoSinglePost {
@@ -90,6 +92,22 @@ func (x *exchange) beginUpload() {
 	x.s.sessions[up.id] = up
 	x.s.mu.Unlock()
 	x.uploadAnswer(up, http.StatusAccepted)
+}
+
+// continues says whether a PATCH takes up where the last one ended, as its
+// Content-Range tells. Without one it does.
+func (x *exchange) continues(up *session) bool {
+	first, _, _ := strings.Cut(x.r.Header.Get("Content-Range"), "-")
+	if !x.s.opts.Quirks.StrictRange || first == "" || first == strconv.FormatInt(up.in.size, 10) {
+		return true
+	}
+	x.uploadAnswer(up, http.StatusRequestedRangeNotSatisfiable)
+	return false
+}
+
+// digestInvalid answers that content is not what its digest says.
+func (x *exchange) digestInvalid(digest string) {
+	x.dockerError(http.StatusBadRequest, orText(x.s.opts.Quirks.DigestCode, "DIGEST_INVALID"), errDigest.Error(), digest)
 }
 
 // uploadAnswer tells where an upload stands. The range of an empty one is 0-0
@@ -161,7 +179,12 @@ func (x *exchange) storeBlob(in *intake, digest string) bool {
 		err = errDigest
 	}
 	if errors.Is(err, errDigest) {
-		x.dockerError(http.StatusBadRequest, "DIGEST_INVALID", errDigest.Error(), digest)
+		x.digestInvalid(digest)
+		return false
+	}
+	if err == nil && c.size == 0 && x.s.opts.Quirks.RefuseEmptyBlobs {
+		c.release()
+		x.refuseDocker(&refusal{http.StatusBadRequest, "blob is empty"})
 		return false
 	}
 	if err != nil {
@@ -205,8 +228,13 @@ func (s *Server) keepBlob(r *repository, digest string, c *content, x *exchange)
 // holds s.mu.
 func (s *Server) writableDocker(r *repository, path string) error {
 	err := s.writable(r, path)
-	if refused, ok := errors.AsType[*refusal](err); ok && refused.code == http.StatusConflict {
-		return &refusal{http.StatusBadRequest, r.Name + "/" + path + " cannot be updated"}
+	refused, ok := errors.AsType[*refusal](err)
+	if !ok || refused.reason != s.prof.redeployText(r.Name, path) {
+		return err
 	}
-	return err
+	out := &refusal{orDefault(s.opts.Quirks.RedeployStatus, http.StatusBadRequest), refused.reason}
+	if s.prof.datastore || s.opts.Quirks.LaterWords {
+		out.reason = r.Name + "/" + path + " cannot be updated"
+	}
+	return out
 }

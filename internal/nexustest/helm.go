@@ -40,8 +40,6 @@ func (x *exchange) serveHelm() {
 			return
 		}
 		x.serveAsset(a, x.s.prof.datastore)
-	case x.repository().Type == "group":
-		x.methodNotAllowed("GET,HEAD")
 	case x.r.Method == http.MethodPut:
 		x.putChart()
 	case x.r.Method == http.MethodDelete:
@@ -53,7 +51,10 @@ func (x *exchange) serveHelm() {
 
 // putChart stores a chart, 200; index.yaml follows later.
 func (x *exchange) putChart() {
-	x.storeListed(http.StatusOK, func(c *content) error {
+	x.storeListed(orDefault(x.s.opts.Quirks.HelmPutStatus, http.StatusOK), func(c *content) error {
+		if strings.HasSuffix(x.path, ".tgz.prov") {
+			return nil // a signature, which says nothing that the index needs
+		}
 		if _, err := readChart(c); err != nil || !strings.HasSuffix(x.path, ".tgz") {
 			return &refusal{http.StatusBadRequest, "Invalid chart: " + x.path}
 		}

@@ -30,7 +30,7 @@ func (s *Server) Assets(repo string) []Asset {
 	for _, p := range sortedKeys(r.assets) {
 		a := r.assets[p]
 		sums := map[string]string{}
-		for _, name := range s.prof.kept(r.Format) {
+		for _, name := range s.prof.keptOf(a, r.Format, s.opts.Quirks) {
 			sums[name] = a.content.sums[name]
 		}
 		out = append(out, Asset{Path: p, ContentType: a.contentType, Size: a.content.size, Checksums: sums,

@@ -12,8 +12,9 @@
 //
 // Stored bytes live in files, so gigabytes can be pushed with little memory.
 //
-// It has no proxy repositories, no multipart uploads, no apt, no TLS and no
-// user interface, and what it stores does not survive Close.
+// Proxy repositories, and those of formats beside docker, yum, raw and helm, exist
+// but hold nothing. There is no TLS and no user interface, and what is stored does
+// not survive Close.
 package nexustest
 
 import (
@@ -26,6 +27,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -43,7 +45,8 @@ const AnyPort = -1
 // that lets nobody in without credentials.
 type Options struct {
 	Profile      Profile      // default Orient340
-	Version      string       // instead of the profile's, such as "3.76.0-03"
+	Version      string       // instead of the profile's, such as "3.76.0-03"; decides which resources exist
+	Edition      string       // instead of the profile's: OSS, COMMUNITY or PRO
 	Repositories []Repository // made before the first request
 	Users        []User       // beside the administrator
 	Anonymous    bool         // let requests without credentials read
@@ -55,7 +58,8 @@ type Options struct {
 	Quirks       Quirks
 	Faults       []Fault
 	Seed         uint64           // of the probabilities in Faults
-	FreeBytes    int64            // what the blob store says is left; default 100 GiB
+	FreeBytes    int64            // what the blob stores say is left; default 100 GiB
+	BlobStores   []BlobStore      // beside the one called default, or instead of it
 	Addr         string           // of the main listener; default 127.0.0.1:0
 	Dir          string           // for stored bytes; default a new directory, removed by Close
 	Now          func() time.Time // default time.Now
@@ -64,16 +68,20 @@ type Options struct {
 // A Repository describes one repository of the server.
 type Repository struct {
 	Name         string
-	Format       string // docker, yum, raw, helm
-	Type         string // "hosted" (default) or "group"
+	Format       string // docker, yum, raw, helm; others such as apt exist but hold nothing
+	Type         string // "hosted" (default), "group", or "proxy", which holds nothing
 	WritePolicy  string // ALLOW (default), ALLOW_ONCE, DENY
 	Strict       bool   // check the content type against the file name
 	Offline      bool
 	Members      []string // of a group
+	RemoteURL    string   // of a proxy
+	BlobStore    string   // default "default"
+	Cleanup      []string // names of cleanup policies; nothing is ever cleaned up
 	Depth        int      // yum: repodata depth
 	DeployPolicy string   // yum: STRICT (default) or PERMISSIVE
 	Disposition  string   // raw: ATTACHMENT (default) or INLINE
 	Port         int      // docker: connector port, 0 for none, AnyPort for a free one
+	HTTPSPort    int      // docker: part of the settings; nothing listens there
 	BearerAuth   bool     // docker: forceBasicAuth is off
 	LatestPolicy bool     // docker: ALLOW_ONCE spares the tag latest
 	PathEnabled  bool     // docker: reachable as <base>/v2/<name>/
@@ -83,7 +91,13 @@ type Repository struct {
 type User struct {
 	Name, Password string
 	Repositories   []string // nil: all of them
-	Actions        []string // of browse, read, add, edit, delete; nil: all of them and administration
+	// Of browse, read, add, edit, delete and admin, which is to change a
+	// repository's settings. nil is all but the last; with nil Repositories too
+	// the user may administer the server.
+	Actions []string
+
+	limited bool // made through the REST API without nx-admin: the rights are granted ones
+	granted []privilege
 }
 
 // A Server is a running double. Its methods may be called from any goroutine.
@@ -92,16 +106,18 @@ type Server struct {
 	// without a trailing slash. Empty before Listen.
 	URL string
 
-	opts     Options
-	prof     profile
-	disk     *disk
-	log      requestLog
-	faults   faultScript
-	logins   loginGuard
-	ctx      context.Context //nolint:containedctx // the server's own lifetime: ends with Close
-	cancel   context.CancelFunc
-	rebuilds sync.WaitGroup
-	requests sync.WaitGroup
+	opts      Options
+	prof      profile
+	disk      *disk
+	log       requestLog
+	faults    faultScript
+	logins    loginGuard
+	access    access
+	ctx       context.Context //nolint:containedctx // the server's own lifetime: ends with Close
+	cancel    context.CancelFunc
+	rebuilds  sync.WaitGroup
+	described atomic.Bool // swagger.json has been asked for
+	requests  sync.WaitGroup
 
 	mu        sync.Mutex // guards everything below
 	repos     map[string]*repository
@@ -109,6 +125,9 @@ type Server struct {
 	tokens    map[string]*User // DockerToken -> user, nil for the anonymous one
 	frozen    bool
 	eula      bool
+	missed    map[string]time.Time // yum paths that were asked for in vain, for NegativeCache
+	today     requestCount
+	stores    map[string]BlobStore
 	seq       int64
 	tasks     []*task
 	main      *http.Server
@@ -144,7 +163,9 @@ func New(opts Options) (*Server, error) {
 	if !ok {
 		return nil, fmt.Errorf("nexustest: unknown profile %q", opts.Profile)
 	}
-	prof.version = orText(opts.Version, prof.version)
+	if err := prof.as(opts.Version, opts.Edition); err != nil {
+		return nil, err
+	}
 	setDefaults(&opts)
 	disk, err := newDisk(opts.Dir)
 	if err != nil {
@@ -153,10 +174,18 @@ func New(opts Options) (*Server, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		opts: opts, prof: prof, disk: disk, ctx: ctx, cancel: cancel,
-		repos: map[string]*repository{}, sessions: map[string]*session{}, tokens: map[string]*User{},
+		stores: map[string]BlobStore{defaultBlobStore: {Name: defaultBlobStore, FreeBytes: opts.FreeBytes}},
+		missed: map[string]time.Time{}, repos: map[string]*repository{}, sessions: map[string]*session{}, tokens: map[string]*User{},
 	}
 	s.faults.init(opts.Seed, opts.Faults)
 	s.logins.init(opts.Now)
+	s.access.init(opts)
+	for _, b := range opts.BlobStores {
+		if b.FreeBytes == 0 {
+			b.FreeBytes = opts.FreeBytes
+		}
+		s.stores[b.Name] = b
+	}
 	for _, r := range opts.Repositories {
 		if err := s.CreateRepository(r); err != nil {
 			s.Close()
@@ -226,7 +255,7 @@ func (s *Server) serveOn(ln net.Listener, h http.Handler) *http.Server {
 		ConnContext: rememberConn,
 		ErrorLog:    silent,
 	}
-	go srv.Serve(reasonListener{ln}) // ends with ErrServerClosed
+	go srv.Serve(reasonListener{ln, s.opts.Quirks.NoContinue}) // ends with ErrServerClosed
 	return srv
 }
 

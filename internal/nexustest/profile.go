@@ -1,5 +1,11 @@
 package nexustest
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
 // A Profile names a generation of Nexus servers.
 type Profile string
 
@@ -16,7 +22,7 @@ type profile struct {
 	xss              string // X-XSS-Protection
 	datastore        bool   // no OrientDB: ETags, all checksums, paths with a slash
 	community        bool   // 3.77 and later
-	pageSize         int    // of assets and components
+	minor            int    // of the version: 40 of 3.40.1-01
 	link             linkForm
 }
 
@@ -30,10 +36,34 @@ const (
 )
 
 var profiles = map[Profile]profile{
-	Orient340: {version: "3.40.1-01", edition: "OSS", xss: "1; mode=block", pageSize: 10, link: linkNone},
-	H2371:     {version: "3.71.0-06", edition: "OSS", xss: "1; mode=block", pageSize: 10, link: linkBare, datastore: true},
-	CE396: {version: "3.96.3-01", edition: "COMMUNITY", xss: "0", pageSize: 100, link: linkPrefix,
+	Orient340: {version: "3.40.1-01", edition: "OSS", xss: "1; mode=block", link: linkNone},
+	H2371:     {version: "3.71.0-06", edition: "OSS", xss: "1; mode=block", link: linkBare, datastore: true},
+	CE396: {version: "3.96.3-01", edition: "COMMUNITY", xss: "0", link: linkPrefix,
 		datastore: true, community: true},
+}
+
+// as sets the version and reads what it decides.
+func (p *profile) as(version, edition string) error {
+	p.version, p.edition = orText(version, p.version), orText(edition, p.edition)
+	rest, three := strings.CutPrefix(p.version, "3.")
+	minor, _, _ := strings.Cut(rest, ".")
+	n, err := strconv.Atoi(minor)
+	if !three || err != nil {
+		return fmt.Errorf("nexustest: version %q is not of the form 3.40.1-01", p.version)
+	}
+	p.minor = n
+	return nil
+}
+
+// since says whether the server is of version 3.minor or later.
+func (p profile) since(minor int) bool { return p.minor >= minor }
+
+// pageSize is how many assets or components a page has.
+func (p profile) pageSize() int {
+	if p.since(74) {
+		return 100
+	}
+	return 10
 }
 
 // server returns the Server header.
@@ -57,38 +87,6 @@ func (p profile) redeployText(repo, path string) string {
 	default:
 		return "Repository does not allow updating assets: " + repo
 	}
-}
-
-// Quirks are behaviours that nobody has established for certain. The zero
-// value is the likelier one; a client has to live with both.
-type Quirks struct {
-	// Docker.
-	NoSinglePost      bool // POST with ?digest= opens a session instead of storing the blob
-	Mount             bool // mounting works within one Nexus repository (201)
-	BareUploads       bool // upload answers lack Docker-Upload-UUID, Range and Docker-Content-Digest
-	LocationPrefix    bool // Location on the main port carries /repository/<name>
-	BlobUnknownStatus int  // of a manifest with missing parts; default 400
-	DeleteBlobs       bool // DELETE of a blob works (202) instead of 405
-	Referrers         bool // the referrers list is served instead of 404
-	RefuseOCI         bool // OCI manifests and indexes are invalid
-	IndexNPE          bool // an index with a child that is no plain image: 500
-
-	// Yum.
-	NoRebuild        bool   // metadata is never made, as by 3.76.0
-	YumPutStatus     int    // default 200
-	StrictStatus     int    // STRICT refuses what is neither RPM nor metadata; default 400
-	ShallowStatus    int    // an RPM above the repodata depth; default 400
-	CheckRPM         bool   // a file that is no RPM is refused at upload, not found by the rebuild
-	RefuseZstd       bool   // RPMs with zstd payload count as unreadable
-	PrimaryChecksum  string // "sha256" (default) or "sha1"
-	EarlyUploadFails bool   // uploads before the first repomd.xml answer 500
-
-	// Raw and the rest.
-	PutIfNoneMatch   bool // PUT with If-None-Match: * answers 412 when the file exists
-	KeepShortUploads bool // an upload that breaks off is stored as far as it came
-	SessionCookie    bool // logins hand out a session cookie
-	UnacceptedEULA   bool // Community Edition: writing is refused until the EULA is accepted
-	ComponentCap     int  // Community Edition: no new components above this; 0: no cap
 }
 
 // orDefault returns status unless it is 0.

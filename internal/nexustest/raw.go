@@ -56,10 +56,6 @@ func (x *exchange) repository() Repository {
 
 // putRaw stores a file. Whatever refuses it does so after the whole body came.
 func (x *exchange) putRaw() {
-	if x.repository().Type == "group" {
-		x.methodNotAllowed("GET,HEAD")
-		return
-	}
 	if x.storeFile(nil) {
 		x.status(http.StatusCreated)
 	}
@@ -81,16 +77,8 @@ func (x *exchange) storeFile(check func(*content) error) bool {
 			c.release()
 		}
 	}()
-	settings := x.repository()
-	if settings.Strict {
-		if err := checkContentType(x.path, c); err != nil {
-			return x.refuse(err)
-		}
-	}
-	if check != nil {
-		if err := check(c); err != nil {
-			return x.refuse(err)
-		}
+	if err := x.vet(x.repository(), x.path, c, check); err != nil {
+		return x.refuse(err)
 	}
 	x.s.mu.Lock()
 	r := x.s.repos[x.repo]
@@ -101,6 +89,19 @@ func (x *exchange) storeFile(check func(*content) error) bool {
 		return x.refuse(err)
 	}
 	return true
+}
+
+// vet says what is wrong with the content of a file; check may be nil.
+func (x *exchange) vet(r Repository, path string, c *content, check func(*content) error) error {
+	if r.Strict {
+		if err := checkContentType(path, c); err != nil {
+			return err
+		}
+	}
+	if check != nil {
+		return check(c)
+	}
+	return nil
 }
 
 // commit stores c unless a precondition or the write policy is against it. The
@@ -135,9 +136,12 @@ func (x *exchange) refuse(err error) bool {
 }
 
 // isForm says whether the body is declared as a form.
-func (x *exchange) isForm() bool {
+func (x *exchange) isForm() bool { return x.mediaType() == "application/x-www-form-urlencoded" }
+
+// mediaType is what the body is declared as, without parameters.
+func (x *exchange) mediaType() string {
 	ct, _, _ := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
-	return ct == "application/x-www-form-urlencoded"
+	return ct
 }
 
 // deleteAsset removes the asset of the path.
@@ -166,6 +170,7 @@ const paymentText = "PAYMENT REQUIRED: At current usage levels, Sonatype Nexus R
 	"a paid license to publish or cache new components."
 
 func (x *exchange) paymentRequired() {
-	x.reason(http.StatusForbidden, paymentText)
-	x.write(http.StatusForbidden, "text/plain", []byte(paymentText+"\nINSTANCE ID: 00000000-0000-0000-0000-000000000000"))
+	code := orDefault(x.s.opts.Quirks.CapStatus, http.StatusForbidden)
+	x.reason(code, paymentText)
+	x.write(code, "text/plain", []byte(paymentText+"\nINSTANCE ID: 00000000-0000-0000-0000-000000000000"))
 }

@@ -18,22 +18,42 @@ type page[T any] struct {
 	Token *string `json:"continuationToken"`
 }
 
-// assetXO is an asset as the API prints it.
+// assetXO is an asset as the API prints it. Later versions say more.
 type assetXO struct {
-	DownloadURL    string            `json:"downloadUrl"`
-	Path           string            `json:"path"`
-	ID             string            `json:"id"`
-	Repository     string            `json:"repository"`
-	Format         string            `json:"format"`
-	Checksum       map[string]string `json:"checksum"`
-	ContentType    string            `json:"contentType"`
-	LastModified   string            `json:"lastModified"`
-	LastDownloaded *string           `json:"lastDownloaded"`
-	Uploader       string            `json:"uploader"`
-	UploaderIP     string            `json:"uploaderIp"`
-	FileSize       int64             `json:"fileSize"`
-	BlobCreated    *string           `json:"blobCreated,omitempty"`
-	BlobStoreName  *string           `json:"blobStoreName,omitempty"`
+	DownloadURL string            `json:"downloadUrl"`
+	Path        string            `json:"path"`
+	ID          string            `json:"id"`
+	Repository  string            `json:"repository"`
+	Format      string            `json:"format"`
+	Checksum    map[string]string `json:"checksum"`
+	*asset330
+	*asset340
+	*asset377
+	*asset394
+}
+
+type asset330 struct {
+	ContentType  string `json:"contentType"`
+	LastModified string `json:"lastModified"`
+}
+
+type asset340 struct {
+	LastDownloaded *string `json:"lastDownloaded"`
+	Uploader       string  `json:"uploader"`
+	UploaderIP     string  `json:"uploaderIp"`
+	FileSize       int64   `json:"fileSize"`
+}
+
+type asset377 struct {
+	BlobCreated   string `json:"blobCreated"`
+	BlobStoreName string `json:"blobStoreName"`
+}
+
+type asset394 struct {
+	BlobRef      string  `json:"blobRef"`
+	BlobUpdated  string  `json:"blobUpdated"`
+	LastVerified *string `json:"lastVerified"`
+	RegistryURL  *string `json:"registryUrl"`
 }
 
 // componentXO is a component as the API prints it.
@@ -51,6 +71,7 @@ type componentXO struct {
 type listed struct {
 	*asset
 	format string
+	store  string // the blob store
 }
 
 // isComponent tells the assets that count as a component of their own.
@@ -72,23 +93,33 @@ func (a *asset) id() string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s:%032x", a.repo, a.seq))
 }
 
-func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000-07:00") }
+func (x *exchange) timestamp(t time.Time) string {
+	if x.s.opts.Quirks.OldTimestamps {
+		return t.UTC().Format("2006-01-02T15:04:05.000-0700")
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000-07:00")
+}
 
 // assetOf prints an asset.
 func (x *exchange) assetOf(l listed) assetXO {
 	p := x.s.prof
 	sums := map[string]string{}
-	for _, name := range p.kept(l.format) {
+	for _, name := range p.keptOf(l.asset, l.format, x.s.opts.Quirks) {
 		sums[name] = l.content.sums[name]
 	}
-	out := assetXO{
-		DownloadURL: x.base() + "/repository/" + l.repo + "/" + l.path, Path: p.apiPath(l.path), ID: l.id(),
-		Repository: l.repo, Format: l.format, Checksum: sums, ContentType: l.contentType,
-		LastModified: timestamp(l.updated), Uploader: l.uploader, UploaderIP: l.address, FileSize: l.content.size,
+	out := assetXO{DownloadURL: x.base() + "/repository/" + l.repo + "/" + l.path, Path: p.apiPath(l.path), ID: l.id(),
+		Repository: l.repo, Format: l.format, Checksum: sums}
+	if p.since(30) {
+		out.asset330 = &asset330{l.contentType, x.timestamp(l.updated)}
 	}
-	if p.community {
-		created, store := timestamp(l.created), "default"
-		out.BlobCreated, out.BlobStoreName = &created, &store
+	if p.since(40) {
+		out.asset340 = &asset340{nil, l.uploader, l.address, l.content.size}
+	}
+	if p.since(77) {
+		out.asset377 = &asset377{x.timestamp(l.created), l.store}
+	}
+	if p.since(94) {
+		out.asset394 = &asset394{l.store + "@" + l.id(), x.timestamp(l.updated), nil, nil}
 	}
 	return out
 }
@@ -121,7 +152,7 @@ func (x *exchange) componentOf(l listed) componentXO {
 func (s *Server) contents(r *repository) []listed {
 	var out []listed
 	for _, a := range r.assets {
-		out = append(out, listed{a, r.Format})
+		out = append(out, listed{a, r.Format, r.BlobStore})
 	}
 	for _, member := range r.Members {
 		if m := s.repos[member]; m != nil {
@@ -140,7 +171,7 @@ func (x *exchange) serveAssets(args []string) {
 	}
 	items, ok := x.listContents()
 	if ok {
-		answerPage(x, items, x.s.prof.pageSize, x.assetOf)
+		answerPage(x, items, x.s.prof.pageSize(), x.assetOf)
 	}
 }
 
@@ -150,10 +181,14 @@ func (x *exchange) serveComponents(args []string) {
 		x.serveOne(args[0], func(l listed) { x.json(http.StatusOK, x.componentOf(l)) }, isComponent)
 		return
 	}
+	if x.r.Method == http.MethodPost {
+		x.uploadComponents()
+		return
+	}
 	items, ok := x.listContents()
 	if ok {
 		items = slices.DeleteFunc(items, func(l listed) bool { return l.generated || !isComponent(l.format, l.path) })
-		answerPage(x, items, x.s.prof.pageSize, x.componentOf)
+		answerPage(x, items, x.s.prof.pageSize(), x.componentOf)
 	}
 }
 
@@ -220,7 +255,7 @@ func (x *exchange) serveOne(id string, show func(listed), known func(format, pat
 	if r != nil {
 		for _, a := range r.assets {
 			if a.seq == seq && known(r.Format, a.path) {
-				found = &listed{a, r.Format}
+				found = &listed{a, r.Format, r.BlobStore}
 			}
 		}
 	}

@@ -114,9 +114,14 @@ type violation struct {
 	Message string `json:"message"`
 }
 
-// invalid answers 400 with complaints.
+// invalid answers 400 with a complaint.
 func (x *exchange) invalid(id, message string) {
-	body, err := jackson([]violation{{id, message}})
+	x.violations(http.StatusBadRequest, []violation{{id, message}})
+}
+
+// violations answers with complaints.
+func (x *exchange) violations(code int, all []violation) {
+	body, err := jackson(all)
 	if err != nil {
 		x.serverError(err)
 		return
@@ -125,7 +130,7 @@ func (x *exchange) invalid(id, message string) {
 	if strings.Contains(x.r.Header.Get("Accept"), siestaErrors) {
 		contentType = siestaErrors
 	}
-	x.write(http.StatusBadRequest, contentType, body)
+	x.write(code, contentType, body)
 }
 
 const siestaErrors = "application/vnd.siesta-validation-errors-v1+json"

@@ -20,7 +20,7 @@ func (x *exchange) serveSearch(args []string) {
 		return
 	}
 	q := x.r.URL.Query()
-	if x.s.prof.community && tooWide(q) {
+	if x.s.prof.since(88) && tooWide(q) {
 		x.invalid("*", "Wildcard searches need at least 3 characters before the asterisk")
 		return
 	}
@@ -58,7 +58,7 @@ func tooWide(q url.Values) bool {
 
 // fromIndex blanks what the search index of the Orient generation does not know.
 func (x *exchange) fromIndex(a *assetXO) {
-	if !x.s.prof.datastore {
+	if !x.s.prof.datastore && a.asset340 != nil {
 		a.FileSize = 0
 	}
 }

@@ -2,7 +2,9 @@ package nexustest
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -22,7 +24,19 @@ func (x *exchange) serveStatus(args []string) {
 	}
 }
 
-// statusCheck answers with the health checks.
+// statusRoute covers the health checks: the first two are for everybody.
+func (x *exchange) statusRoute(parts []string) *restRoute {
+	r := &restRoute{methods: []string{"GET"}, since: 15, open: true, serve: x.serveStatus}
+	if len(parts) > 1 {
+		r.since = 16
+		if parts[1] == "check" {
+			r.since, r.open = 20, false
+		}
+	}
+	return r
+}
+
+// statusCheck answers with the health checks: here is where a soft quota shows.
 func (x *exchange) statusCheck() {
 	type check struct {
 		Healthy   bool    `json:"healthy"`
@@ -34,15 +48,66 @@ func (x *exchange) statusCheck() {
 		Timestamp string  `json:"timestamp"`
 	}
 	now := x.s.opts.Now()
-	healthy := check{Healthy: true, Time: now.UnixMilli(), Timestamp: now.Format("2006-01-02T15:04:05.000Z07:00")}
-	readOnly := healthy
-	readOnly.Healthy = !x.isFrozen()
-	x.json(http.StatusOK, map[string]check{"Blob Stores": healthy, "Read-Only Detector": readOnly})
+	result := func(complaint string) check {
+		c := check{Healthy: complaint == "", Time: now.UnixMilli(), Timestamp: now.Format("2006-01-02T15:04:05.000Z07:00")}
+		if complaint != "" {
+			c.Message = &complaint
+		}
+		return c
+	}
+	quotas, state := "", ""
+	for _, b := range x.s.blobStores() {
+		if _, total := x.s.usage(b.Name); b.violated(total) {
+			quotas = "Blob store " + b.Name + " violates its quota"
+		}
+	}
+	if x.isFrozen() {
+		state = "Nexus Repository Manager is in read-only mode"
+	}
+	x.json(http.StatusOK, map[string]check{"Blob Stores Quota": result(quotas), "Read-Only Detector": result(state)})
+}
+
+// readOnlyRoute covers the state of a frozen server, and how to thaw it. The
+// resource is gone from the API of 3.91.
+func (x *exchange) readOnlyRoute(parts []string) *restRoute {
+	r := &restRoute{methods: []string{"GET"}, since: 16, whileFrozen: true}
+	switch {
+	case x.s.prof.since(91):
+		return nil
+	case len(parts) == 1:
+		r.serve = func([]string) {
+			frozen, reason := x.isFrozen(), ""
+			if frozen {
+				reason = "activated by an administrator"
+			}
+			x.json(http.StatusOK, struct {
+				System bool   `json:"systemInitiated"`
+				Reason string `json:"summaryReason"`
+				Frozen bool   `json:"frozen"`
+			}{false, reason, frozen})
+		}
+	case len(parts) == 2 && (parts[1] == "freeze" || parts[1] == "release" || parts[1] == "force-release"):
+		r.methods, r.serve = []string{"POST"}, func([]string) {
+			if x.isFrozen() == (parts[1] == "freeze") {
+				x.status(http.StatusNotFound) // nothing to change
+				return
+			}
+			x.s.Freeze(parts[1] == "freeze")
+			x.w.WriteHeader(http.StatusNoContent)
+		}
+	default:
+		return nil
+	}
+	return r
 }
 
 // swagger answers with the skeleton of the API description.
 func (x *exchange) swagger() {
 	info := map[string]string{"title": "Nexus Repository Manager REST API", "version": x.s.prof.version}
+	if x.s.opts.Quirks.SwaggerFails && !x.s.described.Swap(true) {
+		x.serverError(errors.New("java.lang.NullPointerException"))
+		return
+	}
 	if x.s.prof.community {
 		x.json(http.StatusOK, map[string]any{"openapi": "3.0.1", "info": info, "paths": map[string]any{},
 			"servers": []map[string]string{{"url": x.s.opts.ContextPath + "/service/rest/"}}})
@@ -50,44 +115,6 @@ func (x *exchange) swagger() {
 	}
 	x.json(http.StatusOK, map[string]any{"swagger": "2.0", "info": info, "paths": map[string]any{},
 		"basePath": x.s.opts.ContextPath + "/service/rest/"})
-}
-
-// serveBlobStores answers the list of blob stores and the quota of one.
-func (x *exchange) serveBlobStores(args []string) {
-	switch {
-	case len(args) == 2 && args[0] == "default" && args[1] == "quota-status":
-		x.json(http.StatusOK, struct {
-			Violated bool   `json:"isViolation"`
-			Message  string `json:"message"`
-			Store    string `json:"blobStoreName"`
-		}{false, "No quota set", "default"})
-	case len(args) == 0:
-		x.listBlobStores()
-	default:
-		x.notFound()
-	}
-}
-
-func (x *exchange) listBlobStores() {
-	type blobStore struct {
-		Quota       *string `json:"softQuota"`
-		Name        string  `json:"name"`
-		Type        string  `json:"type"`
-		Unavailable bool    `json:"unavailable"`
-		Count       int     `json:"blobCount"`
-		Total       int64   `json:"totalSizeInBytes"`
-		Available   int64   `json:"availableSpaceInBytes"`
-	}
-	store := blobStore{Name: "default", Type: "File", Available: x.s.opts.FreeBytes}
-	x.s.mu.Lock()
-	for _, r := range x.s.repos {
-		for _, a := range r.assets {
-			store.Count++
-			store.Total += a.content.size
-		}
-	}
-	x.s.mu.Unlock()
-	x.json(http.StatusOK, []blobStore{store})
 }
 
 // eulaText is what has to be sent back to accept it.
@@ -114,12 +141,16 @@ func (x *exchange) serveEULA([]string) {
 	x.w.WriteHeader(http.StatusNoContent)
 }
 
-// eulaPending says whether the license agreement keeps the server from working.
+// eulaPending says whether the license agreement waits to be accepted.
 func (x *exchange) eulaPending() bool {
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
 	return x.s.prof.community && x.s.opts.Quirks.UnacceptedEULA && !x.s.eula
 }
+
+// eulaBlocks says whether a license agreement that is not accepted keeps the
+// server from working.
+func (x *exchange) eulaBlocks() bool { return !x.s.opts.Quirks.EULAIgnored && x.eulaPending() }
 
 // rebuildTask is the type of the task that rebuilds yum metadata.
 const rebuildTask = "repository.yum.rebuild.metadata"
@@ -138,17 +169,35 @@ type task struct {
 	repo string
 }
 
-// tasksRoute covers the list, running one, and creating one where that exists.
+// tasksRoute covers the list, one task, running it, and creating one where that
+// exists.
 func (x *exchange) tasksRoute(n int) *restRoute {
 	switch {
-	case n == 1 && x.s.prof.community:
+	case n == 1 && x.s.prof.since(92):
 		return &restRoute{methods: []string{"GET", "POST"}, serve: x.serveTasks}
 	case n == 1:
 		return &restRoute{methods: []string{"GET"}, serve: x.serveTasks}
+	case n == 2:
+		return &restRoute{methods: []string{"GET"}, serve: x.oneTask}
 	case n == 3:
 		return &restRoute{methods: []string{"POST"}, serve: x.runTask}
 	}
 	return nil
+}
+
+func (x *exchange) oneTask(args []string) {
+	x.s.mu.Lock()
+	i := slices.IndexFunc(x.s.tasks, func(t *task) bool { return t.ID == args[0] })
+	var found task
+	if i >= 0 {
+		found = *x.s.tasks[i]
+	}
+	x.s.mu.Unlock()
+	if i < 0 {
+		x.notFound()
+		return
+	}
+	x.json(http.StatusOK, found)
 }
 
 func (x *exchange) serveTasks([]string) {

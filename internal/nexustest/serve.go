@@ -87,6 +87,7 @@ func (s *Server) enter() bool {
 		return false
 	}
 	s.requests.Add(1)
+	s.today.add(s.opts.Now())
 	return true
 }
 
@@ -138,10 +139,18 @@ func (x *exchange) toPathRouted(rest string) {
 		return
 	}
 	repo, rest, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+	routed := false // some repository is reached by its path
 	x.s.mu.Lock()
+	for _, r := range x.s.repos {
+		routed = routed || r.PathEnabled && x.s.prof.since(84)
+	}
 	found := x.s.repos[repo]
-	enabled := found != nil && found.PathEnabled && x.s.prof.community
+	enabled := routed && found != nil && found.PathEnabled
 	x.s.mu.Unlock()
+	if repo == "" && routed { // clients ping here before they name a repository
+		x.route, x.docker = RouteDocker, dockerTarget{kind: dockerPing}
+		return
+	}
 	if enabled && rest != "_catalog" {
 		x.toRepository(repo, "v2/"+rest)
 	}
@@ -215,6 +224,10 @@ func (x *exchange) isWrite() bool {
 
 // dispatch answers the request.
 func (x *exchange) dispatch() {
+	if x.s.opts.Quirks.LengthRequired && x.r.ContentLength < 0 {
+		x.htmlError(http.StatusLengthRequired, "Length Required")
+		return
+	}
 	if limit := x.s.opts.MaxBodyBytes; limit > 0 {
 		if x.r.ContentLength > limit {
 			x.proxyError(http.StatusRequestEntityTooLarge, "Request Entity Too Large")
@@ -234,6 +247,8 @@ func (x *exchange) dispatch() {
 		x.serveREST()
 	case x.docker.kind == dockerToken:
 		x.serveToken()
+	case x.docker.kind == dockerPing && x.repo == "":
+		x.pingAll()
 	case x.repo != "":
 		x.serveRepository()
 	default:
@@ -252,21 +267,27 @@ func (x *exchange) serveRepository() {
 		x.htmlError(http.StatusNotFound, "Repository not found")
 	case hasRelativeToken(x.path):
 		x.htmlError(http.StatusBadRequest, "Repository path must not contain a relative token")
-	case !x.authorize(x.repo, actionOf(x.r.Method)):
+	case !x.authorize(x.repo, actionsOf(x.r.Method)):
 	case offline:
 		x.htmlError(http.StatusServiceUnavailable, "Repository offline")
 	case frozen && x.isWrite():
 		x.htmlError(http.StatusServiceUnavailable, "Nexus Repository Manager is in read-only mode")
-	case x.isWrite() && x.eulaPending():
+	case x.isWrite() && x.eulaBlocks():
 		x.htmlError(http.StatusForbidden, "The End User License Agreement has not been accepted")
 	case r.Format == "docker":
 		x.serveDocker()
+	case x.isWrite() && r.Type != "hosted":
+		x.methodNotAllowed("GET,HEAD")
 	case r.Format == "yum":
 		x.serveYum()
 	case r.Format == "helm":
 		x.serveHelm()
-	default:
+	case r.Format == "raw":
 		x.serveRaw()
+	case x.isWrite():
+		x.methodNotAllowed("GET,HEAD") // of PUT, apt says so too
+	default:
+		x.htmlError(http.StatusNotFound, x.s.prof.apiPath(x.path))
 	}
 }
 
@@ -281,6 +302,9 @@ func hasRelativeToken(path string) bool {
 
 // reason words the status line of an answer with that code.
 func (x *exchange) reason(code int, text string) {
+	if x.s.opts.Quirks.PlainReasons {
+		return
+	}
 	x.rec.reason = text
 	setReason(x.r, code, text)
 }

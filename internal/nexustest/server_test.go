@@ -110,7 +110,7 @@ func TestHandlers(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	for name, opts := range map[string]nexustest.Options{
 		"profile":   {Profile: "2.14"},
-		"format":    {Repositories: []nexustest.Repository{{Name: "a", Format: "npm"}}},
+		"format":    {Repositories: []nexustest.Repository{{Name: "a", Format: "cobol"}}},
 		"name":      {Repositories: []nexustest.Repository{{Name: "a b", Format: "raw"}}},
 		"duplicate": {Repositories: []nexustest.Repository{{Name: "a", Format: "raw"}, {Name: "A", Format: "raw"}}},
 	} {

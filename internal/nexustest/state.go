@@ -40,6 +40,7 @@ type asset struct {
 	address     string
 	lost        atomic.Bool // the bytes are gone although the database knows the asset
 	generated   bool        // metadata that the server wrote
+	form        bool        // came in a multipart upload
 
 	once  sync.Once // guards the two below
 	pkg   *rpmInfo  // yum: what the header says
@@ -64,6 +65,23 @@ func (p profile) kept(format string) []string {
 	default:
 		return []string{"md5", "sha1"}
 	}
+}
+
+// keptOf is kept for an asset that may have come in a multipart upload, of which
+// the Orient generation keeps all checksums.
+func (p profile) keptOf(a *asset, format string, q Quirks) []string {
+	if a.form && !q.PlainFormSums && format != "docker" {
+		return []string{"md5", "sha1", "sha256", "sha512"}
+	}
+	return p.kept(format)
+}
+
+// computedOfForm is computed for a multipart upload.
+func (p profile) computedOfForm(format string, q Quirks) []string {
+	if q.PlainFormSums {
+		return p.computed(format)
+	}
+	return []string{"md5", "sha1", "sha256", "sha512"}
 }
 
 // computed returns the checksums to take of an upload: the kept ones and what
@@ -95,13 +113,16 @@ func (s *Server) CreateRepository(r Repository) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, other := range s.repos {
+	for name := range s.repos {
 		if strings.EqualFold(name, r.Name) {
 			return fmt.Errorf("%s: %w", r.Name, errNameTaken)
 		}
-		if r.Port > 0 && other.Port == r.Port {
-			return fmt.Errorf("%s: port %d: %w", r.Name, r.Port, errPortTaken)
-		}
+	}
+	if _, ok := s.stores[r.BlobStore]; !ok {
+		return fmt.Errorf("%s: no blob store %q", r.Name, r.BlobStore)
+	}
+	if err := s.portFree(r.Name, r.Port); err != nil {
+		return err
 	}
 	repo := &repository{Repository: r, assets: map[string]*asset{}, dirs: map[string][]yumEntry{},
 		held: r.Format == "yum" && s.opts.Quirks.NoRebuild}
@@ -123,8 +144,26 @@ var (
 	errPortTaken = errors.New("port is already in use")
 )
 
+// portFree says which other repository has a connector port. The caller holds
+// s.mu.
+func (s *Server) portFree(name string, port int) error {
+	for _, other := range s.repos {
+		if port > 0 && other.Name != name && (other.Port == port || other.HTTPSPort == port) {
+			return fmt.Errorf("%s: port %d is that of %s: %w", name, port, other.Name, errPortTaken)
+		}
+	}
+	return nil
+}
+
+// Formats that the server serves, and those of repositories that only exist.
+var (
+	served = []string{"docker", "yum", "raw", "helm"}
+	inert  = []string{"apt", "maven2", "npm", "nuget", "pypi", "go"}
+)
+
 func (r *Repository) setDefaults() {
 	r.Type = orText(r.Type, "hosted")
+	r.BlobStore = orText(r.BlobStore, defaultBlobStore)
 	r.WritePolicy = orText(strings.ToUpper(r.WritePolicy), "ALLOW")
 	r.DeployPolicy = orText(strings.ToUpper(r.DeployPolicy), "STRICT")
 	r.Disposition = orText(strings.ToUpper(r.Disposition), "ATTACHMENT")
@@ -141,12 +180,16 @@ func (r *Repository) check() error {
 	switch {
 	case !repositoryName.MatchString(r.Name):
 		return fmt.Errorf("repository name %q has characters that are not allowed", r.Name)
-	case !slices.Contains([]string{"docker", "yum", "raw", "helm"}, r.Format):
+	case !slices.Contains(served, r.Format) && !slices.Contains(inert, r.Format):
 		return fmt.Errorf("repository %s: unknown format %q", r.Name, r.Format)
-	case r.Type != "hosted" && r.Type != "group":
+	case !slices.Contains([]string{"hosted", "group", "proxy"}, r.Type):
 		return fmt.Errorf("repository %s: unknown type %q", r.Name, r.Type)
 	case !slices.Contains([]string{"ALLOW", "ALLOW_ONCE", "DENY"}, r.WritePolicy):
 		return fmt.Errorf("repository %s: unknown write policy %q", r.Name, r.WritePolicy)
+	case r.DeployPolicy != "STRICT" && r.DeployPolicy != "PERMISSIVE":
+		return fmt.Errorf("repository %s: unknown deploy policy %q", r.Name, r.DeployPolicy)
+	case r.Disposition != "ATTACHMENT" && r.Disposition != "INLINE":
+		return fmt.Errorf("repository %s: unknown content disposition %q", r.Name, r.Disposition)
 	case r.Depth < 0 || r.Depth > 5:
 		return fmt.Errorf("repository %s: repodata depth %d is not in 0..5", r.Name, r.Depth)
 	}
@@ -206,10 +249,13 @@ func (s *Server) writable(r *repository, path string) error {
 	switch {
 	case r.WritePolicy == "DENY":
 		return &refusal{http.StatusBadRequest, r.Name + "/" + path + " is read-only"}
-	case r.WritePolicy == "ALLOW_ONCE" && old != nil && !old.lost.Load() && !old.generated:
+	case r.WritePolicy == "ALLOW_ONCE" && old != nil && !old.lost.Load() && !old.generated && !mayChange(r.Format, path):
 		code := http.StatusBadRequest
 		if s.prof.community {
 			code = http.StatusConflict
+		}
+		if r.Format != "raw" {
+			code = orDefault(s.opts.Quirks.RedeployStatus, code)
 		}
 		return &refusal{code, s.prof.redeployText(r.Name, path)}
 	case old == nil && isComponent(r.Format, path) && s.atCap():
@@ -218,10 +264,34 @@ func (s *Server) writable(r *repository, path string) error {
 	return nil
 }
 
+// mayChange tells the files that ALLOW_ONCE spares: in helm repositories all but
+// the charts.
+func mayChange(format, path string) bool { return format == "helm" && !strings.HasSuffix(path, ".tgz") }
+
+// requestCount counts the requests of a day, failed ones too.
+type requestCount struct {
+	day string
+	n   int
+}
+
+func (c *requestCount) add(now time.Time) {
+	if day := now.UTC().Format(time.DateOnly); day != c.day {
+		c.day, c.n = day, 0
+	}
+	c.n++
+}
+
 // atCap says whether the usage caps of the Community Edition are used up. The
 // caller holds s.mu.
 func (s *Server) atCap() bool {
-	if !s.prof.community || s.opts.Quirks.ComponentCap == 0 {
+	quirks := s.opts.Quirks
+	if s.prof.edition != "COMMUNITY" {
+		return false
+	}
+	if quirks.RequestCap > 0 && s.today.n > quirks.RequestCap {
+		return true
+	}
+	if quirks.ComponentCap == 0 {
 		return false
 	}
 	n := 0
@@ -232,7 +302,7 @@ func (s *Server) atCap() bool {
 			}
 		}
 	}
-	return n >= s.opts.Quirks.ComponentCap
+	return n >= quirks.ComponentCap
 }
 
 // store puts content at path. The caller holds s.mu and has asked writable.

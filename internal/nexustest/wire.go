@@ -16,7 +16,10 @@ import (
 var silent = log.New(io.Discard, "", 0)
 
 // reasonListener hands out connections whose status lines can be worded.
-type reasonListener struct{ net.Listener }
+type reasonListener struct {
+	net.Listener
+	noContinue bool
+}
 
 // Accept implements net.Listener.
 func (l reasonListener) Accept() (net.Conn, error) {
@@ -28,7 +31,7 @@ func (l reasonListener) Accept() (net.Conn, error) {
 	if !ok {
 		return c, nil
 	}
-	return &reasonConn{TCPConn: tcp}, nil
+	return &reasonConn{TCPConn: tcp, noContinue: l.noContinue}, nil
 }
 
 // A reasonConn rewrites the reason phrase of the next status line it sends.
@@ -37,9 +40,10 @@ func (l reasonListener) Accept() (net.Conn, error) {
 // with its status line.
 type reasonConn struct {
 	*net.TCPConn
-	mu   sync.Mutex
-	want []byte // "HTTP/1.1 400 "
-	text string
+	noContinue bool // keep back 100 Continue, as some proxies do
+	mu         sync.Mutex
+	want       []byte // "HTTP/1.1 400 "
+	text       string
 }
 
 // expect words the status line of the next response with that code.
@@ -53,6 +57,9 @@ func (c *reasonConn) expect(code int, text string) {
 func (c *reasonConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.noContinue && string(p) == "HTTP/1.1 100 Continue\r\n\r\n" {
+		return len(p), nil
+	}
 	if c.want == nil || !bytes.HasPrefix(p, c.want) {
 		return c.TCPConn.Write(p)
 	}

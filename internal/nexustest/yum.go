@@ -32,41 +32,64 @@ func (x *exchange) getYum() {
 		return
 	}
 	a := x.s.lookup(x.repo, x.path)
-	if a == nil {
+	if x.s.recallMiss(x.repo+"/"+x.path, a == nil) {
 		x.htmlError(http.StatusNotFound, x.s.prof.apiPath(x.path))
 		return
 	}
 	x.serveAsset(a, x.s.prof.datastore)
 }
 
+// recallMiss says whether a path is absent, or was when it was asked for not long
+// ago.
+func (s *Server) recallMiss(key string, absent bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, keep := s.opts.Now(), s.opts.Quirks.NegativeCache
+	if at, missed := s.missed[key]; missed && now.Sub(at) < keep {
+		return true
+	}
+	delete(s.missed, key)
+	if absent && keep > 0 {
+		s.missed[key] = now
+	}
+	return absent
+}
+
 // putYum stores an RPM, 200, and lets the metadata follow later.
 func (x *exchange) putYum() {
-	settings, quirks := x.repository(), x.s.opts.Quirks
-	isRPM := strings.HasSuffix(x.path, ".rpm")
-	switch {
-	case settings.Type == "group":
-		x.methodNotAllowed("GET,HEAD")
-		return
-	case isRPM && strings.Count(x.path, "/") < settings.Depth:
-		x.htmlError(orDefault(quirks.ShallowStatus, http.StatusBadRequest),
-			fmt.Sprintf("Path %s is above the repodata depth %d", x.path, settings.Depth))
-		return
-	case !isRPM && !isRepodata(x.path) && settings.DeployPolicy == "STRICT":
-		x.htmlError(orDefault(quirks.StrictStatus, http.StatusBadRequest), "Invalid path for a Yum repository: "+x.path)
-		return
-	case quirks.EarlyUploadFails && settings.Depth == 0 && x.s.lookup(x.repo, "repodata/repomd.xml") == nil:
-		x.htmlError(http.StatusInternalServerError, "Metadata of the repository does not exist yet")
+	if err := x.yumPath(x.repository(), x.path); err != nil {
+		x.refuse(err)
 		return
 	}
-	x.storeListed(orDefault(quirks.YumPutStatus, http.StatusOK), func(c *content) error {
-		if !isRPM || !quirks.CheckRPM {
+	x.storeListed(orDefault(x.s.opts.Quirks.YumPutStatus, http.StatusOK), x.yumCheck(x.path))
+}
+
+// yumPath says why a repository takes nothing at a path.
+func (x *exchange) yumPath(r Repository, p string) error {
+	quirks, isRPM := x.s.opts.Quirks, strings.HasSuffix(p, ".rpm")
+	switch {
+	case isRPM && strings.Count(p, "/") < r.Depth:
+		return &refusal{orDefault(quirks.ShallowStatus, http.StatusBadRequest),
+			fmt.Sprintf("Path %s is above the repodata depth %d", p, r.Depth)}
+	case !isRPM && !isRepodata(p) && r.DeployPolicy == "STRICT":
+		return &refusal{orDefault(quirks.StrictStatus, http.StatusBadRequest), "Invalid path for a Yum repository: " + p}
+	case quirks.EarlyUploadFails && r.Depth == 0 && x.s.lookup(r.Name, "repodata/repomd.xml") == nil:
+		return &refusal{http.StatusInternalServerError, "Metadata of the repository does not exist yet"}
+	}
+	return nil
+}
+
+// yumCheck says what is wrong with an RPM, where the server looks at once.
+func (x *exchange) yumCheck(p string) func(*content) error {
+	return func(c *content) error {
+		if !strings.HasSuffix(p, ".rpm") || !x.s.opts.Quirks.CheckRPM {
 			return nil
 		}
-		if _, err := readRPM(c, quirks); err != nil {
-			return &refusal{http.StatusBadRequest, "Invalid RPM: " + x.path}
+		if _, err := readRPM(c, x.s.opts.Quirks); err != nil {
+			return &refusal{http.StatusBadRequest, "Invalid RPM: " + p}
 		}
 		return nil
-	})
+	}
 }
 
 // storeListed stores a file that the repository's metadata is to list, which follows

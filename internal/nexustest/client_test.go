@@ -7,12 +7,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,3 +172,6 @@ func pattern(n int) []byte {
 	}
 	return out.Bytes()[:n]
 }
+
+// keys returns the names of an object's members, sorted.
+func keys(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }

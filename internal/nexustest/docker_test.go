@@ -168,32 +168,6 @@ func TestUploadSessionMethods(t *testing.T) {
 	do(t, "GET", connector+"strange", "").want(t, 404)
 }
 
-func TestMountIsNotPerformed(t *testing.T) {
-	for _, works := range []bool{false, true} {
-		_, api, _ := startDocker(t, nexustest.Options{Quirks: nexustest.Quirks{Mount: works}}, nexustest.Repository{})
-		digest := putBlob(t, api, "a", "blob")
-		got := do(t, "POST", api+"b/blobs/uploads/?mount="+digest+"&from=a", "")
-		if want := map[bool]int{false: 202, true: 201}[works]; got.code != want {
-			t.Errorf("mount quirk %v: %d", works, got.code)
-		}
-	}
-}
-
-func TestUploadQuirks(t *testing.T) {
-	_, api, _ := startDocker(t, nexustest.Options{Quirks: nexustest.Quirks{NoSinglePost: true, BareUploads: true, LocationPrefix: true}}, nexustest.Repository{})
-	digest := digestOf([]byte("blob"))
-	got := do(t, "POST", api+"a/blobs/uploads/?digest="+digest, "blob").want(t, 202)
-	loc := got.header.Get("Location")
-	if !strings.HasPrefix(loc, "/repository/docker/v2/a/blobs/uploads/") || got.header.Get("Docker-Upload-UUID") != "" {
-		t.Errorf("headers %v", got.header)
-	}
-	do(t, "HEAD", api+"a/blobs/"+digest, "").want(t, 404)
-	host := strings.TrimSuffix(api, "/repository/docker/v2/")
-	if got := do(t, "PUT", host+loc+"?digest="+digest, "blob").want(t, 201); got.header.Get("Docker-Content-Digest") != "" {
-		t.Errorf("headers %v", got.header)
-	}
-}
-
 func TestParallelUploadsOfOneBlob(t *testing.T) {
 	for profile, want := range map[nexustest.Profile]string{
 		nexustest.Orient340: "Repository does not allow updating assets: docker",
@@ -326,27 +300,4 @@ func TestLostBlobHeals(t *testing.T) {
 	}
 	putBlob(t, api, "app", "layer")
 	do(t, "PUT", api+"app/manifests/1", m).want(t, 201)
-}
-
-func TestManifestQuirks(t *testing.T) {
-	strange := index("application/vnd.example+json")
-	strange = strings.Replace(strange, `"manifests":null`,
-		fmt.Sprintf(`"manifests":[{"mediaType":"application/vnd.example+json","digest":%q,"size":1}]`, digestOf(nil)), 1)
-	tests := []struct {
-		quirks nexustest.Quirks
-		body   string
-		ct     string
-		want   int
-	}{
-		{nexustest.Quirks{}, `{"schemaVersion":2,"layers":[]}`, ociImage, 201},
-		{nexustest.Quirks{RefuseOCI: true}, `{"schemaVersion":2,"layers":[]}`, ociImage, 400},
-		{nexustest.Quirks{RefuseOCI: true}, `{"schemaVersion":2,"manifests":[]}`, ociIndex, 400},
-		{nexustest.Quirks{}, strange, v2list, 400},
-		{nexustest.Quirks{IndexNPE: true}, strange, v2list, 500},
-		{nexustest.Quirks{BlobUnknownStatus: 404}, imageManifest("c", "l"), v2s2, 404},
-	}
-	for _, tt := range tests {
-		_, api, _ := startDocker(t, nexustest.Options{Quirks: tt.quirks}, nexustest.Repository{})
-		do(t, "PUT", api+"app/manifests/1", tt.body, "Content-Type", tt.ct).want(t, tt.want)
-	}
 }

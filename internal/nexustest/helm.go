@@ -32,17 +32,17 @@ type indexEntry struct {
 
 // serveHelm answers requests for a helm repository.
 func (x *exchange) serveHelm() {
-	switch {
-	case x.r.Method == http.MethodGet || x.r.Method == http.MethodHead:
+	switch x.r.Method {
+	case http.MethodGet, http.MethodHead:
 		a := x.s.lookup(x.repo, x.path)
 		if a == nil {
 			x.htmlError(http.StatusNotFound, x.s.prof.apiPath(x.path))
 			return
 		}
 		x.serveAsset(a, x.s.prof.datastore)
-	case x.r.Method == http.MethodPut:
+	case http.MethodPut:
 		x.putChart()
-	case x.r.Method == http.MethodDelete:
+	case http.MethodDelete:
 		x.deleteAsset(http.StatusOK)
 	default:
 		x.methodNotAllowed("GET,HEAD,PUT,DELETE")

@@ -4,7 +4,6 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -219,12 +218,6 @@ func TestRawChecksumsKept(t *testing.T) {
 			t.Errorf("%s: path %q", profile, got)
 		}
 	}
-}
-
-func TestPutIfNoneMatchQuirk(t *testing.T) {
-	_, base := startRaw(t, nexustest.Options{Quirks: nexustest.Quirks{PutIfNoneMatch: true}})
-	do(t, "PUT", base+"f", "x", "If-None-Match", "*").want(t, 201)
-	do(t, "PUT", base+"f", "x", "If-None-Match", "*").want(t, http.StatusPreconditionFailed)
 }
 
 func TestBodyLimit(t *testing.T) {

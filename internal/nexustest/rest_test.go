@@ -372,13 +372,3 @@ func TestVersionOverride(t *testing.T) {
 		t.Error("Delete did not remove the asset, once")
 	}
 }
-
-func TestComponentCap(t *testing.T) {
-	_, base := startRaw(t, nexustest.Options{Profile: nexustest.CE396, Quirks: nexustest.Quirks{ComponentCap: 1}})
-	do(t, "PUT", base+"f", "x").want(t, 201)
-	got := do(t, "PUT", base+"g", "x").want(t, 403)
-	if !strings.HasPrefix(got.body, "PAYMENT REQUIRED: ") || !strings.HasPrefix(got.reason, "PAYMENT REQUIRED: ") {
-		t.Errorf("refusal %q %q", got.reason, got.body)
-	}
-	do(t, "PUT", base+"f", "update").want(t, 201)
-}

@@ -2,6 +2,7 @@ package nexustest
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -93,6 +94,7 @@ func uploadScripts() []Script {
 		survivable(on("slow-body", "a pause of 20 ms before each 32 KiB", Match{Path: contentPath}, Slow(20*time.Millisecond))),
 		survivable(on("stalled-upload", "one upload stops after 100 bytes and is never answered", uploads(1, 1), Stall(100))),
 		survivable(on("flipped-upload", "a proxy damages the 11th byte of some uploads", uploads(1, 2), FlipRequest(10))),
+		survivable(on("late-answer", "the end of an upload is answered after 300 ms", uploads(0, 5), Delay(300*time.Millisecond))),
 		on("body-limit", "a proxy refuses uploads with 413", uploads(1, 0), ProxyStatus(413)),
 	}
 }
@@ -102,6 +104,9 @@ func stateScripts() []Script {
 	corrupted.Unseen = true
 	return []Script{
 		survivable(on("read-only-window", "read-only for four writes", uploads(2, 4), ReadOnly())),
+		on("starting", "503 to everything but the first two requests: the server is restarted", Match{After: 2}, Status(503, "")),
+		on("disk-full", "500 to new content: no space is left", uploads(3, 0),
+			Status(500, "java.io.IOException: No space left on device")),
 		on("frozen", "the server becomes read-only after the third write and stays so", uploads(2, 1), FreezeAfter()),
 		corrupted,
 		survivable(Script{Name: "short-stored", About: "uploads that break off are kept as far as they came",
@@ -139,6 +144,8 @@ func answerScripts() []Script {
 	return []Script{
 		survivable(on("truncated-get", "downloads end early, without notice", downloads(0, 2), TruncateAnswer(5))),
 		survivable(on("shortened-get", "downloads end early and say so", downloads(0, 2), ShortenAnswer(5))),
+		survivable(on("hidden-server", "a proxy's Server header on every answer", Match{},
+			EditHeader(func(h http.Header) { h["Server"] = []string{"nginx/1.24.0"} }))),
 		survivable(on("cut-get", "downloads are reset", downloads(0, 2), CutAnswer(5))),
 	}
 }

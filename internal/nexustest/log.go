@@ -88,7 +88,7 @@ func (e *liveEntry) fault(name string) {
 	e.Fault = name
 }
 
-func (l *requestLog) end(e *liveEntry, rec *recorder, in int64, took time.Duration) {
+func (l *requestLog) end(e *liveEntry, rec *recorder, in int64, took time.Duration) Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.Status, e.Reason, e.BytesIn, e.BytesOut, e.Duration = rec.status, rec.reason, in, rec.n, took
@@ -96,6 +96,7 @@ func (l *requestLog) end(e *liveEntry, rec *recorder, in int64, took time.Durati
 	l.inFlight--
 	l.stats.BytesIn += in
 	l.stats.BytesOut += rec.n
+	return e.Entry
 }
 
 // Log returns the requests so far, in order of arrival.

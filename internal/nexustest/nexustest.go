@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,8 @@ type Options struct {
 	FreeBytes    int64            // what the blob stores say is left; default 100 GiB
 	BlobStores   []BlobStore      // beside the one called default, or instead of it
 	Addr         string           // of the main listener; default 127.0.0.1:0
+	Connectors   string           // host that docker connectors listen on; default 127.0.0.1
+	Logged       func(Entry)      // called when a request is over
 	Dir          string           // for stored bytes; default a new directory, removed by Close
 	Now          func() time.Time // default time.Now
 }
@@ -208,6 +211,9 @@ func setDefaults(o *Options) {
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
 	}
+	if o.Connectors == "" {
+		o.Connectors = "127.0.0.1"
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -239,7 +245,7 @@ func (s *Server) openConnector(r *repository) error {
 	if !s.listening || r.Port == 0 || r.connector != nil {
 		return nil
 	}
-	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", max(r.Port, 0)))
+	ln, err := net.Listen("tcp", net.JoinHostPort(s.opts.Connectors, strconv.Itoa(max(r.Port, 0))))
 	if err != nil {
 		return fmt.Errorf("nexustest: docker connector of %s: %w", r.Name, err)
 	}
@@ -301,7 +307,7 @@ func (s *Server) DockerURL(repo string) string {
 	if r == nil || r.Port <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("http://127.0.0.1:%d", r.Port)
+	return "http://" + net.JoinHostPort(s.opts.Connectors, strconv.Itoa(r.Port))
 }
 
 // RepositoryURL returns the content URL of a repository on the main port,

@@ -66,7 +66,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, connector string)
 	x.setHeaders(rec.Header())
 	entry := s.log.begin(x, r)
 	start := time.Now()
-	defer func() { s.log.end(entry, rec, body.n.Load(), time.Since(start)) }()
+	defer func() {
+		done := s.log.end(entry, rec, body.n.Load(), time.Since(start))
+		if s.opts.Logged != nil {
+			s.opts.Logged(done)
+		}
+	}()
 
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x.w, x.r = w, r

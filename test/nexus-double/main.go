@@ -1,13 +1,15 @@
 // Command nexus-double starts the stand-in for Sonatype Nexus that the tests use, so that
 // a person can try seeder without a Nexus. What is stored is gone when it ends.
 //
-//	go run ./test/nexus-double -addr 127.0.0.1:8081 -profile orient-3.40
+//	go run ./test/nexus-double -profile ce-3.96 -log
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"time"
@@ -16,38 +18,65 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "nexus-double:", err)
-		os.Exit(1)
-	}
-}
-
-func run() error {
-	addr := flag.String("addr", "127.0.0.1:8081", "address of the main port")
-	profile := flag.String("profile", string(nexustest.Orient340), "generation: orient-3.40, h2-3.71 or ce-3.96")
-	delay := flag.Duration("rebuild", time.Second, "how long yum metadata lags behind")
-	depth := flag.Int("depth", 0, "repodata depth of the yum repository")
-	flag.Parse()
-	srv, err := nexustest.New(nexustest.Options{
-		Profile: nexustest.Profile(*profile), Addr: *addr, Anonymous: true, RebuildDelay: *delay,
-		Repositories: []nexustest.Repository{
-			{Name: "docker-hosted", Format: "docker", Port: nexustest.AnyPort},
-			{Name: "yum-hosted", Format: "yum", Depth: *depth},
-			{Name: "raw-hosted", Format: "raw"},
-			{Name: "helm-hosted", Format: "helm"},
-		},
-	})
-	if err != nil {
-		return err
-	}
-	if err := srv.Listen(); err != nil {
-		return err
-	}
-	defer srv.Close()
-	fmt.Printf("%s on %s, docker-hosted also on %s; login %s / %s; end with Ctrl-C\n",
-		*profile, srv.URL, srv.DockerURL("docker-hosted"), nexustest.Username, nexustest.Password)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run serves until ctx ends and returns the exit code: 0, 1 when the server cannot
+// start, 2 for arguments that mean nothing.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, logged, err := options(args, stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "nexus-double:", err)
+		return 2
+	}
+	if logged {
+		opts.Logged = func(e nexustest.Entry) { fmt.Fprintln(stderr, line(e)) }
+	}
+	srv, err := nexustest.New(opts)
+	if err == nil {
+		defer srv.Close()
+		err = srv.Listen()
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "nexus-double:", err)
+		return 1
+	}
+	fmt.Fprintf(stdout, "Nexus %s on %s, login %s / %s; end with Ctrl-C\n", srv.Version(), srv.URL, nexustest.Username, nexustest.Password)
+	for _, r := range opts.Repositories {
+		fmt.Fprintf(stdout, "  %-6s %-6s %s", r.Format, kind(r), srv.RepositoryURL(r.Name))
+		if url := srv.DockerURL(r.Name); url != "" {
+			fmt.Fprintf(stdout, ", connector %s", url)
+		}
+		fmt.Fprintln(stdout)
+	}
 	<-ctx.Done()
-	return nil
+	return 0
+}
+
+func kind(r nexustest.Repository) string {
+	if r.Type == "" {
+		return "hosted"
+	}
+	return r.Type
+}
+
+// line prints a request.
+func line(e nexustest.Entry) string {
+	out := fmt.Sprintf("%s %d %s %s", e.Time.Format("15:04:05.000"), e.Status, e.Method, e.Path)
+	if e.Connector != "" {
+		out += " (connector of " + e.Connector + ")"
+	}
+	out += fmt.Sprintf(" in %d out %d %s", e.BytesIn, e.BytesOut, e.Duration.Round(time.Millisecond))
+	if e.Reason != "" {
+		out += fmt.Sprintf(" %q", e.Reason)
+	}
+	if e.Fault != "" {
+		out += " fault " + e.Fault
+	}
+	return out
 }

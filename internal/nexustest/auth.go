@@ -142,6 +142,9 @@ func (x *exchange) challenge() string {
 		base = x.s.opts.ContextPath
 	}
 	realm := "http://" + x.r.Host + base + "/v2/token"
+	if v := x.s.prof.version; strings.HasPrefix(v, "3.77.0-") || strings.HasPrefix(v, "3.77.1-") {
+		realm = "null://" + x.r.Host + base + "/v2/token"
+	}
 	return fmt.Sprintf(`Bearer realm=%q,service=%q,scope="repository:*:pull"`, realm, realm)
 }
 

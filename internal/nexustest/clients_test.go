@@ -48,24 +48,33 @@ func (p prefixed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// surface is one way to reach a docker repository.
+// surface is one way to reach a docker repository; the host is what image names
+// begin with.
 type surface struct {
 	name, host string
 	transport  http.RoundTripper
 }
 
-func surfaces(s *nexustest.Server) []surface {
-	return []surface{
+func surfaces(s *nexustest.Server, profile nexustest.Profile) []surface {
+	host := strings.TrimPrefix(s.URL, "http://")
+	all := []surface{
 		{"connector", strings.TrimPrefix(s.DockerURL("docker"), "http://"), http.DefaultTransport},
-		{"main", strings.TrimPrefix(s.URL, "http://"), prefixed{"/repository/docker"}},
+		{"main", host, prefixed{"/repository/docker"}},
 	}
+	if profile == nexustest.CE396 {
+		all = append(all, surface{"path", host + "/docker", http.DefaultTransport})
+	}
+	return all
 }
+
+// byPath is a docker repository that path routing reaches, where the version has it.
+var byPath = nexustest.Repository{PathEnabled: true}
 
 // TestGoContainerRegistry pushes and pulls with the library behind crane.
 func TestGoContainerRegistry(t *testing.T) {
-	for _, profile := range []nexustest.Profile{nexustest.Orient340, nexustest.H2371, nexustest.CE396} {
-		s, _, _ := startDocker(t, nexustest.Options{Profile: profile}, nexustest.Repository{})
-		for _, sf := range surfaces(s) {
+	for _, profile := range allProfiles {
+		s, _, _ := startDocker(t, nexustest.Options{Profile: profile}, byPath)
+		for _, sf := range surfaces(s, profile) {
 			t.Run(string(profile)+" "+sf.name, func(t *testing.T) {
 				opts := []remote.Option{
 					remote.WithAuth(&authn.Basic{Username: nexustest.Username, Password: nexustest.Password}),
@@ -168,16 +177,17 @@ func pushImage(t *testing.T, sf surface, opts []remote.Option) {
 
 // TestOras pushes and pulls an artifact and its index with oras-go.
 func TestOras(t *testing.T) {
-	for _, profile := range []nexustest.Profile{nexustest.Orient340, nexustest.H2371, nexustest.CE396} {
-		s, _, _ := startDocker(t, nexustest.Options{Profile: profile}, nexustest.Repository{})
-		for _, sf := range surfaces(s) {
+	for _, profile := range allProfiles {
+		s, _, _ := startDocker(t, nexustest.Options{Profile: profile}, byPath)
+		for _, sf := range surfaces(s, profile) {
 			t.Run(string(profile)+" "+sf.name, func(t *testing.T) {
 				repo, err := orasremote.NewRepository(sf.host + "/artifacts/" + sf.name)
 				if err != nil {
 					t.Fatal(err)
 				}
 				repo.PlainHTTP = true
-				repo.Client = &auth.Client{Client: &http.Client{Transport: sf.transport}, Credential: auth.StaticCredential(sf.host,
+				host, _, _ := strings.Cut(sf.host, "/")
+				repo.Client = &auth.Client{Client: &http.Client{Transport: sf.transport}, Credential: auth.StaticCredential(host,
 					auth.Credential{Username: nexustest.Username, Password: nexustest.Password})}
 				src, root := orasArtifact(t)
 				if _, err := oras.Copy(t.Context(), src, root.Digest.String(), repo, "v1", oras.DefaultCopyOptions); err != nil {
@@ -234,7 +244,7 @@ func TestAbsoluteLocationBreaksClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sf := surfaces(s)[0]
+	sf := surfaces(s, nexustest.Orient340)[0]
 	err = remote.Write(gcrRef(t, sf, "image"), img, remote.WithAuth(&authn.Basic{Username: "admin", Password: "admin123"}))
 	if err == nil || s.FaultHits("base URL") == 0 {
 		t.Errorf("push succeeded although uploads continue at 10.0.0.1 (%d hits)", s.FaultHits("base URL"))

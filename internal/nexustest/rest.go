@@ -156,7 +156,7 @@ func (x *exchange) repositoryRoute(parts []string, administrators func(string) f
 
 // hasRecipe says whether the server can make repositories of that kind.
 func (p profile) hasRecipe(format, kind string) bool {
-	if format == "helm" && kind == "group" {
+	if format == "helm" && kind == "group" || format == "oci" && kind == "hosted" {
 		return p.since(94)
 	}
 	return slices.Contains(served, format) && slices.Contains([]string{"hosted", "group", "proxy"}, kind)

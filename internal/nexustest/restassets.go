@@ -226,7 +226,11 @@ func answerPage[T any](x *exchange, items []listed, size int, show func(listed) 
 			x.status(http.StatusNotAcceptable)
 			return
 		}
-		items = slices.DeleteFunc(items, func(l listed) bool { return l.seq <= seq })
+		if i := slices.IndexFunc(items, func(l listed) bool { return l.seq == seq }); i >= 0 {
+			items = items[i+1:]
+		} else { // deleted since; the lists that matter are in this order
+			items = slices.DeleteFunc(items, func(l listed) bool { return l.seq <= seq })
+		}
 	}
 	out := page[T]{Items: []T{}}
 	if len(items) > size {

@@ -1,6 +1,7 @@
 package nexustest
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"path"
@@ -92,8 +93,33 @@ func (x *exchange) search(q url.Values) []listed {
 	hits = slices.DeleteFunc(hits, func(l listed) bool {
 		return l.generated || l.updated.After(cutoff) || !x.fits(l, q)
 	})
-	slices.SortFunc(hits, func(a, b listed) int { return int(a.seq - b.seq) })
+	x.order(hits, q.Get("sort"), q.Get("direction") == "desc")
 	return hits
+}
+
+// order sorts hits by a fact of their components, or by age.
+func (x *exchange) order(hits []listed, by string, down bool) {
+	fact := func(l listed) string {
+		c := x.componentOf(l)
+		switch {
+		case by == "name":
+			return c.Name
+		case by == "repository":
+			return c.Repository
+		case by == "group" && c.Group != nil:
+			return *c.Group
+		case by == "version" && c.Version != nil:
+			return *c.Version
+		}
+		return ""
+	}
+	slices.SortFunc(hits, func(a, b listed) int {
+		order := cmp.Or(strings.Compare(fact(a), fact(b)), cmp.Compare(a.seq, b.seq))
+		if down {
+			return -order
+		}
+		return order
+	})
 }
 
 // fits says whether an asset has what every parameter asks for.

@@ -162,6 +162,8 @@ func (x *exchange) complain(in *settings, format, kind string) (id, message stri
 		return "PARAMETER online", null
 	case in.Storage == nil:
 		return "PARAMETER storage", null
+	case format == "oci" && in.Name != strings.ToLower(in.Name):
+		return "PARAMETER name", "OCI repository names must be lower case"
 	case kind == "hosted" && in.Storage.WritePolicy == "":
 		return "PARAMETER storage.writePolicy", null
 	case kind == "group" && (in.Group == nil || slices.Contains(in.Group.Members, in.Name)):

@@ -128,15 +128,18 @@ func dockerScripts() []Script {
 	sessions := Match{Route: RouteUpload, Method: "PATCH|PUT", Times: 2}
 	sessionLost := survivable(on("session-lost", "the server forgets upload sessions", sessions,
 		DockerError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", nil)))
-	sessionLost.Change = func(o *Options) { o.Quirks.NoSinglePost = true } // so that there are sessions
+	private := survivable(on("private-location", "Location names an address that cannot be reached",
+		Match{Route: RouteUpload}, AbsoluteLocation("http://10.255.255.1:8081")))
+	for _, sc := range []*Script{&sessionLost, &private} {
+		sc.Change = func(o *Options) { o.Quirks.NoSinglePost = true } // so that there are sessions
+	}
 	return []Script{
 		sessionLost,
+		private,
 		survivable(on("blob-lost", "HEAD of a blob says 200, the manifest says BLOB_UNKNOWN",
 			Match{Route: RouteUpload, Method: "POST|PUT", Times: 2}, LoseStored())),
 		survivable(on("manifest-head", "HEAD of a manifest answers 500", Match{Route: RouteManifest, Method: "HEAD", Times: 4}, Status(500, ""))),
 		survivable(on("null-realm", "the docker challenge points to null://", Match{Path: contentPath}, NullRealm())),
-		survivable(on("private-location", "Location names an address that cannot be reached",
-			Match{Route: RouteUpload}, AbsoluteLocation("http://10.255.255.1:8081"))),
 	}
 }
 

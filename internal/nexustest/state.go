@@ -125,7 +125,7 @@ func (s *Server) CreateRepository(r Repository) error {
 		return err
 	}
 	repo := &repository{Repository: r, assets: map[string]*asset{}, dirs: map[string][]yumEntry{},
-		held: r.Format == "yum" && s.opts.Quirks.NoRebuild}
+		held: r.Format == "yum" && (s.opts.Quirks.NoRebuild || strings.HasPrefix(s.prof.version, "3.76.0-"))}
 	if err := s.openConnector(repo); err != nil {
 		return errors.Join(errPortTaken, err)
 	}
@@ -158,7 +158,7 @@ func (s *Server) portFree(name string, port int) error {
 // Formats that the server serves, and those of repositories that only exist.
 var (
 	served = []string{"docker", "yum", "raw", "helm"}
-	inert  = []string{"apt", "maven2", "npm", "nuget", "pypi", "go"}
+	inert  = []string{"apt", "maven2", "npm", "nuget", "pypi", "go", "oci"}
 )
 
 func (r *Repository) setDefaults() {

@@ -51,9 +51,10 @@ func dnf(t *testing.T, arch, url, root string, args ...string) string {
 func TestDnfInstalls(t *testing.T) {
 	tool(t, "dnf")
 	rpmTool := tool(t, "rpm")
-	for _, arch := range []string{"x86_64", "aarch64"} {
-		t.Run(arch, func(t *testing.T) {
-			s, base := startYum(t, nexustest.Options{}, nexustest.Repository{Depth: 1})
+	for i, profile := range allProfiles {
+		arch := []string{"x86_64", "aarch64"}[i%2]
+		t.Run(string(profile)+" "+arch, func(t *testing.T) {
+			s, base := startYum(t, nexustest.Options{Profile: profile}, nexustest.Repository{Depth: 1})
 			var paths []string
 			for _, spec := range specs(arch) {
 				p := "Packages/" + spec.name + ".rpm"
@@ -87,25 +88,41 @@ func TestDnfInstalls(t *testing.T) {
 // same files.
 func TestRepodataLikeCreaterepo(t *testing.T) {
 	createrepo := tool(t, "createrepo_c")
-	_, base := startYum(t, nexustest.Options{}, nexustest.Repository{})
 	dir := t.TempDir()
 	var paths []string
 	for _, spec := range specs("x86_64") {
-		rpm := makeRPM(t, spec)
 		paths = append(paths, spec.name+".rpm")
-		do(t, "PUT", base+"/"+spec.name+".rpm", string(rpm)).want(t, 200)
-		if err := os.WriteFile(filepath.Join(dir, spec.name+".rpm"), rpm, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, spec.name+".rpm"), makeRPM(t, spec), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	slices.Sort(paths)
-	awaitPackages(t, base, paths...)
 	out, err := exec.CommandContext(t.Context(), createrepo, "--no-database", "--general-compress-type=gz", dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("createrepo_c: %v\n%s", err, out)
 	}
-	for _, kind := range []string{"primary", "filelists", "other"} {
-		names, err := filepath.Glob(dir + "/repodata/*-" + kind + ".xml.gz")
+	for _, profile := range allProfiles {
+		t.Run(string(profile), func(t *testing.T) {
+			_, base := startYum(t, nexustest.Options{Profile: profile}, nexustest.Repository{})
+			for _, p := range paths {
+				rpm, err := os.ReadFile(filepath.Join(dir, p))
+				if err != nil {
+					t.Fatal(err)
+				}
+				do(t, "PUT", base+"/"+p, string(rpm)).want(t, 200)
+			}
+			awaitPackages(t, base, paths...)
+			compareRepodata(t, base, dir)
+		})
+	}
+}
+
+// compareRepodata compares the metadata at base with that in a directory.
+func compareRepodata(t *testing.T, base, dir string) {
+	t.Helper()
+	md, _, _ := readRepodata(t, base)
+	for _, d := range md.Data {
+		names, err := filepath.Glob(dir + "/repodata/*-" + d.Type + ".xml.gz")
 		if err != nil || len(names) != 1 {
 			t.Fatalf("createrepo_c made %v (%v)", names, err)
 		}
@@ -113,16 +130,13 @@ func TestRepodataLikeCreaterepo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		md, _, _ := readRepodata(t, base)
-		for _, d := range md.Data {
-			if d.Type != kind {
-				continue
-			}
-			ours := do(t, "GET", base+"/"+d.Location.Href, "").want(t, 200).body
-			if diff := cmp.Diff(flatten(t, reference), flatten(t, []byte(ours))); diff != "" {
-				t.Errorf("%s (-createrepo_c +ours):\n%s", kind, diff)
-			}
+		ours := do(t, "GET", base+"/"+d.Location.Href, "").want(t, 200).body
+		if diff := cmp.Diff(flatten(t, reference), flatten(t, []byte(ours))); diff != "" {
+			t.Errorf("%s (-createrepo_c +ours):\n%s", d.Type, diff)
 		}
+	}
+	if len(md.Data) != 3 {
+		t.Errorf("%d kinds of metadata", len(md.Data))
 	}
 }
 

@@ -127,6 +127,7 @@ func TestDockerTokens(t *testing.T) {
 			token := decode[struct{ Token string }](t, guest.want(t, 200).body).Token
 			doAs(t, "", "", "GET", d+"/v2/", "", "Authorization", "Bearer "+token).want(t, 200)
 			doAs(t, "", "", "POST", d+"/v2/app/blobs/uploads/", "", "Authorization", "Bearer "+token).want(t, 401)
+			doAs(t, "", "", "GET", s.RepositoryURL("basic")+"/v2/", "", "Authorization", "Bearer "+token).want(t, 401)
 		} else {
 			guest.want(t, 401)
 		}

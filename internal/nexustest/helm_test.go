@@ -74,6 +74,9 @@ func TestHelm(t *testing.T) {
 		}
 	}
 	do(t, "PUT", base+"/web-1.2.3.tgz", chart).want(t, 400)
+	for range 2 { // ALLOW_ONCE is for charts only
+		do(t, "PUT", base+"/web-1.2.3.tgz.prov", "signature").want(t, 200)
+	}
 	do(t, "PUT", base+"/bad-1.tgz", "no chart").want(t, 400)
 	do(t, "POST", base+"/api/charts", chart).want(t, 405)
 	do(t, "PUT", s.RepositoryURL("all")+"/web-2.tgz", chart).want(t, 405)

@@ -62,6 +62,8 @@ func TestUserForSeeding(t *testing.T) {
 	post("users", fmt.Sprintf(user, "nothing")).want(t, 400)
 	post("users", fmt.Sprintf(user, "seeder")).want(t, 200)
 	post("users", fmt.Sprintf(user, "seeder")).want(t, 400)
+	post("users", strings.NewReplacer("sam", "gone", "active", "disabled", "%s", "nx-admin").Replace(user)).want(t, 200)
+	doAs(t, "gone", "p", "GET", base+"f", "").want(t, 401)
 	doAs(t, "sam", "p", "PUT", base+"f", "x").want(t, 201)
 	doAs(t, "sam", "p", "GET", base+"f", "").want(t, 200)
 	doAs(t, "sam", "p", "DELETE", base+"f", "").want(t, 403)
@@ -89,6 +91,7 @@ func TestUserForSeeding(t *testing.T) {
 func TestRights(t *testing.T) {
 	s, base := startRaw(t, nexustest.Options{Users: []nexustest.User{
 		{Name: "adder", Password: "p", Actions: []string{"add"}},
+		{Name: "editor", Password: "p", Actions: []string{"edit"}},
 		{Name: "keeper", Password: "p", Repositories: []string{"raw"}, Actions: []string{"browse", "admin"}},
 		{Name: "reader", Password: "p", Actions: []string{"browse", "read"}},
 	}})
@@ -98,7 +101,8 @@ func TestRights(t *testing.T) {
 		user, method, url, body string
 		want                    int
 	}{
-		{"adder", "PUT", base + "f", "x", 403}, // a PUT needs edit as well
+		{"adder", "PUT", base + "f", "x", 403}, // a PUT needs both
+		{"editor", "PUT", base + "f", "x", 403},
 		{"keeper", "GET", api + "repositories/raw/hosted/raw", "", 200},
 		{"keeper", "PUT", api + "repositories/raw/hosted/raw", settings, 204},
 		{"keeper", "POST", api + "repositories/raw/hosted", settings, 403},

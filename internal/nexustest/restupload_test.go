@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"mime/multipart"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"airbundle/internal/nexustest"
 )
@@ -175,4 +177,16 @@ func TestUploadSpecs(t *testing.T) {
 	}
 	do(t, "GET", api+"upload-specs/docker", "").want(t, 404)
 	do(t, "GET", api+"other", "").want(t, 404)
+}
+
+// TestRequestCapOfADay checks that the count begins anew with the day.
+func TestRequestCapOfADay(t *testing.T) {
+	var hours atomic.Int64
+	start := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	_, base := startRaw(t, nexustest.Options{Profile: nexustest.CE396, Quirks: nexustest.Quirks{RequestCap: 1},
+		Now: func() time.Time { return start.Add(time.Duration(hours.Load()) * time.Hour) }})
+	do(t, "PUT", base+"f", "x").want(t, 201)
+	do(t, "PUT", base+"g", "x").want(t, 403)
+	hours.Store(13)
+	do(t, "PUT", base+"g", "x").want(t, 201)
 }

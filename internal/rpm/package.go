@@ -27,7 +27,8 @@ type Package struct {
 	BuildHost, SourceRPM       string
 	BuildTime                  int64 // seconds since 1970
 	InstalledSize, ArchiveSize int64
-	HeaderStart, HeaderEnd     int64 // the byte range of the main header in the file
+	HeaderStart, HeaderEnd     int64  // the byte range of the main header in the file
+	Compressor                 string // of the payload: gzip, xz, zstd…; older packages do not say gzip
 	Provides, Requires         []Dependency
 	Conflicts, Obsoletes       []Dependency
 	Suggests, Enhances         []Dependency
@@ -112,6 +113,29 @@ func Read(r io.Reader) (*Package, error) {
 	return newPackage(hs)
 }
 
+// ReadChecked is Read for a package that is about to be handed on: what the package says of
+// its own header must be so, too. That is as much as can be known before the payload. The
+// error may be a *DigestError.
+func ReadChecked(r io.Reader) (*Package, error) {
+	hs, err := readHeaders(r)
+	if err != nil {
+		return nil, err
+	}
+	digests, _, err := readDigests(hs)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range digests {
+		if d.payload {
+			continue
+		}
+		if err := d.check(); err != nil {
+			return nil, err
+		}
+	}
+	return newPackage(hs)
+}
+
 func newPackage(hs *headers) (*Package, error) {
 	f := &fields{h: hs.main}
 	p := &Package{
@@ -122,7 +146,7 @@ func newPackage(hs *headers) (*Package, error) {
 		Vendor: f.text(tagVendor), Group: f.text(tagGroup),
 		BuildHost: f.text(tagBuildHost), SourceRPM: f.text(tagSourceRPM),
 		BuildTime: int64(f.number(tagBuildTime)), InstalledSize: int64(f.number(tagLongSize, tagSize)),
-		HeaderStart: hs.start, HeaderEnd: hs.end,
+		HeaderStart: hs.start, HeaderEnd: hs.end, Compressor: f.text(tagPayloadCompressor),
 		Provides:   f.dependencies(tagProvideName, tagProvideFlags, tagProvideVersion),
 		Requires:   f.dependencies(tagRequireName, tagRequireFlags, tagRequireVersion),
 		Conflicts:  f.dependencies(tagConflictName, tagConflictFlags, tagConflictVersion),

@@ -62,7 +62,7 @@ func TestRead(t *testing.T) {
 		Summary: "Short", Description: "Long,\nin <two> lines", License: "GPLv2", Group: "System",
 		URL: "https://example.invalid/", Vendor: "Vendor", Packager: "Packager", BuildHost: "builder",
 		SourceRPM: "rich-2.02.187-6.el7_9.5.src.rpm", BuildTime: rpmtest.Built.Unix(), InstalledSize: 3, ArchiveSize: 3,
-		HeaderStart: int64(len(pkg) - len(p.Signed())), HeaderEnd: int64(len(pkg) - len(p.Payload)),
+		HeaderStart: int64(len(pkg) - len(p.Signed())), HeaderEnd: int64(len(pkg) - len(p.Payload)), Compressor: "gzip",
 		Provides: []rpm.Dependency{{Name: "rich", Flags: rpm.SenseEqual, EVR: "2.02.187-6.el7_9.5"}},
 		Requires: []rpm.Dependency{
 			{Name: "libc.so.6(GLIBC_2.17)(64bit)"},

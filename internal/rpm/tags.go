@@ -40,6 +40,7 @@ const (
 	tagDirIndexes        = 1116
 	tagBaseNames         = 1117
 	tagDirNames          = 1118
+	tagPayloadCompressor = 1125
 	tagLongSize          = 5009
 	tagRecommendName     = 5046
 	tagRecommendVersion  = 5047

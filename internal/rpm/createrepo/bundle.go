@@ -35,7 +35,7 @@ func OfBundle(ctx context.Context, b *manifest.Bundle, store Store, repo string)
 			continue
 		}
 		desc, _ := b.Blob(r.Digest)
-		pkg, err := readHeader(ctx, store, desc)
+		pkg, err := Header(ctx, store, desc)
 		if err != nil {
 			return nil, fmt.Errorf("read header of %s (%s): %w", r.Path(), r.Digest, err)
 		}
@@ -78,14 +78,16 @@ func readAll(ctx context.Context, store Store, desc ocispec.Descriptor) ([]byte,
 	return digestio.ReadAll(rc, desc, manifest.MaxMetadata)
 }
 
-func readHeader(ctx context.Context, store Store, desc ocispec.Descriptor) (*rpm.Package, error) {
+// Header reads the header of a package as it lies in the store, and no more than that, and
+// checks the digests that the package keeps of it. Errors are those of rpm.ReadChecked.
+func Header(ctx context.Context, store Store, desc ocispec.Descriptor) (*rpm.Package, error) {
 	if section, ok := store.Section(desc.Digest); ok {
-		return rpm.Read(bufio.NewReaderSize(io.NewSectionReader(section, 0, desc.Size), 64<<10))
+		return rpm.ReadChecked(bufio.NewReaderSize(io.NewSectionReader(section, 0, desc.Size), 64<<10))
 	}
 	rc, err := store.Fetch(ctx, desc)
 	if err != nil {
 		return nil, err
 	}
 	defer rc.Close()
-	return rpm.Read(rc)
+	return rpm.ReadChecked(rc)
 }

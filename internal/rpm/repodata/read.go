@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/rpm"
@@ -40,46 +41,62 @@ const (
 // stream. The error is ErrMismatch, a *MalformedError that names file and line, or comes
 // from open and what it opened.
 func ReadPrimary(ctx context.Context, open OpenFunc) (map[string]rpm.Checksum, error) {
-	packages, err := readOnce(ctx, open)
-	if errors.Is(err, ErrMismatch) || errors.Is(err, errGone) {
-		return readOnce(ctx, open)
-	}
+	_, packages, err := readListed(ctx, open, "")
 	return packages, err
 }
 
-func readOnce(ctx context.Context, open OpenFunc) (packages map[string]rpm.Checksum, err error) {
-	var list Data
-	err = readFile(ctx, open, rpm.RepomdPath, func(r io.Reader) (err error) {
-		list, err = primaryOf(r)
-		return err
-	})
-	if err != nil {
-		return nil, err
+// readListed reads repomd.xml and, unless it is the one known already, the primary list.
+func readListed(ctx context.Context, open OpenFunc, known digest.Digest) (entrance, map[string]rpm.Checksum, error) {
+	for again := true; ; again = false {
+		e, err := readEntrance(ctx, open)
+		if err != nil || e.digest == known {
+			return e, nil, err
+		}
+		packages, err := e.packages(ctx, open)
+		if again && (errors.Is(err, ErrMismatch) || errors.Is(err, errGone)) {
+			continue
+		}
+		return e, packages, err
 	}
-	err = readFile(ctx, open, list.Location, func(r io.Reader) (err error) {
-		packages, err = readVerified(r, list.Checksum)
+}
+
+// An entrance is what repomd.xml says as far as reading the primary list needs it.
+type entrance struct {
+	revision string
+	digest   digest.Digest // of repomd.xml
+	primary  Data
+}
+
+func readEntrance(ctx context.Context, open OpenFunc) (e entrance, err error) {
+	err = readFile(ctx, open, rpm.RepomdPath, func(r io.Reader) error {
+		d := digest.Canonical.Digester()
+		m, err := readRepomd(io.TeeReader(r, d.Hash()))
+		if err != nil {
+			return err
+		}
+		list, ok := m.Find("primary")
+		if !ok {
+			return errors.New("it names no primary list")
+		}
+		e = entrance{m.Revision, d.Digest(), list}
+		return nil
+	})
+	return e, err
+}
+
+// packages reads the primary list.
+func (e entrance) packages(ctx context.Context, open OpenFunc) (packages map[string]rpm.Checksum, err error) {
+	err = readFile(ctx, open, e.primary.Location, func(r io.Reader) (err error) {
+		packages, err = readVerified(r, e.primary.Checksum)
 		return err
 	})
 	if errors.Is(err, errdef.ErrNotFound) {
-		return nil, &MalformedError{list.Location, errGone}
+		return nil, &MalformedError{e.primary.Location, errGone}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return packages, nil
-}
-
-// primaryOf finds the primary list.
-func primaryOf(r io.Reader) (Data, error) {
-	m, err := readRepomd(r)
-	if err != nil {
-		return Data{}, err
-	}
-	list, ok := m.Find("primary")
-	if !ok {
-		return Data{}, errors.New("it names no primary list")
-	}
-	return list, nil
 }
 
 // readVerified reads the list to its end whatever happens: an error of the parser counts only

@@ -162,7 +162,7 @@ func Collisions(items []Item) []*Collision {
 			claim(it.Place.Repository+"/"+it.Place.Path, it.Name, it.Digest)
 		}
 	}
-	var out []*Collision
+	out := repodataCollisions(items)
 	for name, by := range claims {
 		if len(by) < 2 {
 			continue

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -53,10 +54,11 @@ type Target struct {
 
 // Options tune Run. The zero value is ready to use.
 type Options struct {
-	Jobs     int              // requests at once; default 8
-	Deep     bool             // download and hash everything
-	Store    createrepo.Store // to make the metadata beside RPMs in raw repositories from and compare; nil: what lists them is good enough
-	Progress progress.Sink    // default progress.Discard
+	Jobs     int                // requests at once; default 8
+	Deep     bool               // download and hash everything
+	Store    createrepo.Store   // to make the metadata beside RPMs in raw repositories from and compare; nil: what lists them is good enough
+	RepoKeys openpgp.EntityList // that such metadata must be signed by; none: signatures are not looked at
+	Progress progress.Sink      // default progress.Discard
 }
 
 // A Summary counts what one audit did.

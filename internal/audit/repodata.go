@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airbundle/internal/digestio"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/createrepo"
@@ -19,23 +20,76 @@ import (
 	"airbundle/manifest"
 )
 
+// Bounds of what is read of served metadata.
+const (
+	maxRepomd    = 4 << 20
+	maxSignature = 64 << 10
+)
+
 // repodata audits the metadata that a push put beside the packages: it must be what follows
-// from the bundle, to the byte. That needs the headers of the packages, so the archive.
+// from the bundle, to the byte, which needs the headers of the packages, so the archive;
+// and signed by one of the keys, if there are any.
 func (r *run) repodata(ctx context.Context, items []target.Item) {
-	if r.o.Store == nil || r.to.Assets == nil {
+	if r.to.Assets == nil {
 		return
 	}
 	dirs := slices.DeleteFunc(target.RPMDirs(items), func(d target.RPMDir) bool { return !d.Raw })
 	r.each(len(dirs), func(i int) {
-		at := path.Join(dirs[i].Path, rpm.RepomdPath)
-		rec := report.Record{Kind: string(manifest.KindMetadata), Name: at, Place: dirs[i].Repository + "/" + at}
-		d, err := r.checkRepodata(ctx, dirs[i])
-		rec.Digest = d
-		if r.judge(&rec, err); rec.State == report.Present {
-			rec.Proof = "read and compared, with all that it names, to what follows from the bundle"
+		if r.o.Store != nil {
+			d, err := r.checkRepodata(ctx, dirs[i])
+			r.addMetadata(dirs[i], rpm.RepomdPath, d, "read and compared, with all that it names, to what follows from the bundle", err)
 		}
-		r.rep.Add(rec)
+		if len(r.o.RepoKeys) > 0 {
+			signer, err := r.checkSignature(ctx, dirs[i])
+			r.addMetadata(dirs[i], rpm.SignaturePath, "", "a good signature of the served repomd.xml by key "+signer, err)
+		}
 	})
+}
+
+// addMetadata records what is known of one file of metadata.
+func (r *run) addMetadata(dir target.RPMDir, name string, d digest.Digest, proof string, err error) {
+	at := path.Join(dir.Path, name)
+	rec := report.Record{Kind: string(manifest.KindMetadata), Name: at, Place: dir.Repository + "/" + at, Digest: d}
+	switch r.judge(&rec, err); {
+	case rec.State == report.Present:
+		rec.Proof = proof
+	case rec.Class == report.ClassTrust:
+		rec.State = report.Different
+	}
+	r.rep.Add(rec)
+}
+
+// checkSignature verifies the signature as clients do: over the repomd.xml that is served,
+// whatever that is.
+func (r *run) checkSignature(ctx context.Context, dir target.RPMDir) (signer string, err error) {
+	if err := context.Cause(ctx); err != nil {
+		return "", err
+	}
+	repomd, err := r.readSmall(ctx, dir, rpm.RepomdPath, maxRepomd)
+	if err != nil {
+		return "", err
+	}
+	signature, err := r.readSmall(ctx, dir, rpm.SignaturePath, maxSignature)
+	if err != nil {
+		return "", err
+	}
+	signer, err = rpm.VerifyDetached(repomd, signature, r.o.RepoKeys)
+	if err != nil {
+		return "", fmt.Errorf("clients that check the signature of repomd.xml refuse it: %w", err)
+	}
+	return signer, nil
+}
+
+// readSmall reads a file of at most limit bytes.
+func (r *run) readSmall(ctx context.Context, dir target.RPMDir, name string, limit int64) ([]byte, error) {
+	rc, _, err := r.to.Assets.Open(ctx, dir.Repository, path.Join(dir.Path, name))
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	data, err := digestio.ReadCapped(rc, -1, limit)
+	r.read.Add(int64(len(data)))
+	return data, err
 }
 
 // checkRepodata returns the digest of the repomd.xml that is to be there, and everything

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/opencontainers/go-digest"
 
 	"airbundle/internal/archive"
@@ -74,10 +75,10 @@ func (b *rawBench) push(o push.Options, only ...string) (*report.Report, *push.S
 	return rep, sum
 }
 
-func (b *rawBench) audit(store createrepo.Store) *report.Report {
+func (b *rawBench) audit(store createrepo.Store, keys ...*openpgp.Entity) *report.Report {
 	b.t.Helper()
 	rep, _, err := audit.Run(b.t.Context(), b.archive.Bundle(), b.items(target.Selection{Only: []string{"rpm"}}),
-		audit.Target{Name: "nexus", Assets: audited{b.nexus}}, audit.Options{Store: store})
+		audit.Target{Name: "nexus", Assets: audited{b.nexus}}, audit.Options{Store: store, RepoKeys: keys})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -111,7 +112,12 @@ func (b *rawBench) corruptRepomd() {
 
 func signer(t *testing.T) *createrepo.Signer {
 	t.Helper()
-	s, err := createrepo.NewSigner(rpmtest.OtherKey(t).Private(t, ""), nil)
+	return signerOf(t, rpmtest.OtherKey(t))
+}
+
+func signerOf(t *testing.T, key *rpmtest.Signer) *createrepo.Signer {
+	t.Helper()
+	s, err := createrepo.NewSigner(key.Private(t, ""), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,10 +262,76 @@ func TestAuditOfRaw(t *testing.T) {
 	}
 }
 
+// TestAuditOfSignature: with a key, the served repomd.xml must have a good signature by it,
+// whether the archive is there to compare with or not; without one nobody looks.
+func TestAuditOfSignature(t *testing.T) {
+	key, other := rpmtest.OtherKey(t), rpmtest.OtherKey(t)
+	const name = repomdOfX86 + ".asc"
+	for what, tt := range map[string]struct {
+		damage func(b *rawBench)
+		key    *openpgp.Entity
+		state  report.State // of the signature; empty: good
+		class  report.Class
+	}{
+		"good":           {nil, key.Entity, "", 0},
+		"no key":         {func(b *rawBench) { b.double.Delete("raw-hosted", name) }, nil, "", 0},
+		"another key":    {nil, other.Entity, report.Different, report.ClassTrust},
+		"no signature":   {func(b *rawBench) { b.double.Delete("raw-hosted", name) }, key.Entity, report.Missing, report.ClassIncomplete},
+		"other metadata": {(*rawBench).corruptRepomd, key.Entity, report.Different, report.ClassTrust},
+		"no signature at all": {func(b *rawBench) {
+			if err := b.double.Put("raw-hosted", name, []byte("hello")); err != nil {
+				b.t.Error(err)
+			}
+		}, key.Entity, report.Different, report.ClassTrust},
+		"endless": {func(b *rawBench) {
+			if err := b.double.Put("raw-hosted", name, make([]byte, 1<<20)); err != nil {
+				b.t.Error(err)
+			}
+		}, key.Entity, report.Different, report.ClassContent},
+	} {
+		b := newRawBench(t, nexustest.Options{}, "")
+		rep, _ := b.push(push.Options{Sign: signerOf(t, key)}, "rpm")
+		b.clean(rep)
+		if tt.damage != nil {
+			tt.damage(b)
+		}
+		for _, store := range []createrepo.Store{nil, b.archive} {
+			var keys []*openpgp.Entity
+			if tt.key != nil {
+				keys = append(keys, tt.key)
+			}
+			rep := b.audit(store, keys...)
+			i := slices.IndexFunc(rep.Records(), func(r report.Record) bool { return r.Name == name })
+			switch {
+			case tt.key == nil:
+				if i >= 0 {
+					t.Errorf("%s: %+v", what, rep.Records()[i])
+				}
+			case i < 0:
+				t.Errorf("%s: nothing about the signature: %+v", what, rep.Records())
+			case tt.state == "":
+				if f := rep.Records()[i]; f.State != report.Present || !strings.Contains(f.Proof, "by key "+key.ID) {
+					t.Errorf("%s: %+v", what, f)
+				}
+			default:
+				if f := rep.Records()[i]; f.State != tt.state || f.Class != tt.class {
+					t.Errorf("%s: %+v", what, f)
+				}
+			}
+		}
+	}
+}
+
 // TestDnfInstallsFromRaw: dnf takes the signed metadata and the signed package.
 func TestDnfInstallsFromRaw(t *testing.T) {
+	for _, profile := range profiles {
+		t.Run(string(profile), func(t *testing.T) { dnfInstallsFromRaw(t, profile) })
+	}
+}
+
+func dnfInstallsFromRaw(t *testing.T, profile nexustest.Profile) {
 	dnf := rpmtest.Tool(t, "dnf")
-	b := newRawBench(t, nexustest.Options{}, "")
+	b := newRawBench(t, nexustest.Options{Profile: profile}, "")
 	sign := signer(t)
 	rep, _ := b.push(push.Options{Sign: sign}, "rpm")
 	b.clean(rep)

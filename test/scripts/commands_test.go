@@ -123,6 +123,7 @@ func layout(ts *testscript.TestScript, args []string) {
 func signKey(ts *testscript.TestScript, args []string) {
 	t := worldOf(ts).t
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), rpmtest.Key(t).Private(t, args[1]), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), []byte(rpmtest.Key(t).Armor), 0o600))
 }
 
 func damage(ts *testscript.TestScript, args []string) {

@@ -9,7 +9,8 @@
 //	                              of the registry), $FILES (URL of the files), $LAYER (a
 //	                              layer that two images share) and $BUNDLER_PLAIN_HTTP
 //	hold, release                 keep back the bodies that the source sends, and let them go
-//	signkey FILE PASSPHRASE       write an armored private key that has this passphrase
+//	signkey FILE PASSPHRASE       write an armored private key that has this passphrase, and
+//	                              the public one, FILE.pub
 //	httpfiles NAME DIR            serve a directory, set $NAME to its URL
 //	registry NAME [login]         start a registry (CNCF Distribution), set $NAME to its
 //	                              host:port; with login it wants $USER and $PASSWORD

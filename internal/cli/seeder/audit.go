@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/spf13/cobra"
 
 	"airbundle/internal/archive"
 	"airbundle/internal/audit"
 	"airbundle/internal/cli"
 	"airbundle/internal/report"
+	"airbundle/internal/rpm"
 	"airbundle/manifest"
 )
 
@@ -17,6 +19,7 @@ type auditOptions struct {
 	path      string
 	jobs      cli.Jobs
 	deep      bool
+	repoKey   string
 	results   cli.Results
 	remote    remote
 	selection selection
@@ -32,8 +35,9 @@ func newAudit(s cli.Streams) *cobra.Command {
 bundle and says what is present, missing, different or unknown, and what that rests
 on. It needs only the root: the archive, or the file that bundler inspect --root
 wrote. RPMs must be listed in the served yum metadata too, and with --rpm-layout raw that
-metadata must be what follows from the archive. Where the server names no
-sha256, and everywhere with --deep, the content is downloaded and hashed.`,
+metadata must be what follows from the archive, and signed by --repo-key if that is
+given. Where the server names no sha256, and everywhere with --deep, the content is
+downloaded and hashed.`,
 		Example: `  seeder audit k8s.bundle.tar --nexus http://10.19.90.29:8081
   seeder audit k8s.root.json --nexus http://10.19.90.29:8081 --deep --output json`,
 		Args: cobra.ExactArgs(1),
@@ -47,6 +51,7 @@ sha256, and everywhere with --deep, the content is downloaded and hashed.`,
 	o.selection.addFlags(f)
 	o.jobs.AddFlag(f, 8, "`number` of requests at once")
 	f.BoolVar(&o.deep, "deep", false, "download and hash everything")
+	f.StringVar(&o.repoKey, "repo-key", "", "with --rpm-layout raw: repomd.xml must be signed by an armored OpenPGP public key in this `file`")
 	o.results.AddFlags(f, true)
 	o.trust.addFlags(f)
 	return cmd
@@ -54,6 +59,10 @@ sha256, and everywhere with --deep, the content is downloaded and hashed.`,
 
 func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err := o.trust.valid(); err != nil {
+		return err
+	}
+	keys, err := o.repoKeys()
+	if err != nil {
 		return err
 	}
 	b, err := archive.OpenRoot(o.path)
@@ -68,11 +77,14 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
+	if len(keys) > 0 && !anyRaw(items) {
+		return cli.Usage("--repo-key needs --rpm-layout raw: a yum repository of a Nexus does not sign its metadata")
+	}
 	to, seen, err := o.remote.auditTarget(ctx, s, o.results.Quiet, items)
 	if err != nil {
 		return err
 	}
-	opts := audit.Options{Jobs: int(o.jobs), Deep: o.deep}
+	opts := audit.Options{Jobs: int(o.jobs), Deep: o.deep, RepoKeys: keys}
 	if anyRaw(items) {
 		if a, err := archive.Open(o.path); err == nil { // else OpenRoot has found a root alone
 			defer a.Close()
@@ -93,6 +105,22 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}
 	return cli.PrintReport(s, rep, o.results, auditLast(rep, sum, to.Name), sum)
+}
+
+// repoKeys reads the keys that metadata must be signed by; no file means none.
+func (o *auditOptions) repoKeys() (openpgp.EntityList, error) {
+	if o.repoKey == "" {
+		return nil, nil
+	}
+	armored, err := readKey("--repo-key", o.repoKey)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := rpm.ReadKeys(string(armored))
+	if err != nil {
+		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--repo-key %s: %w", o.repoKey, err))
+	}
+	return keys, nil
 }
 
 func absentNote(a manifest.Absent) string {

@@ -97,20 +97,29 @@ func runServe(ctx context.Context, s cli.Streams, o *serveOptions) error {
 // maxSignKey caps a key file: a key with the signatures of many others has some 100 kB.
 const maxSignKey = 1 << 20
 
+// readKey reads the key file that a flag names.
+func readKey(flag, path string) ([]byte, error) {
+	f, _, err := regular.Open(path)
+	if err != nil {
+		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("%s: %w", flag, err))
+	}
+	defer f.Close()
+	armored, err := digestio.ReadCapped(f, -1, maxSignKey)
+	if err != nil {
+		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("%s %s: %w", flag, path, err))
+	}
+	return armored, nil
+}
+
 // repoSigner reads the key that signs repository metadata; no path means no signer. No
 // error holds anything of the file or the passphrase.
 func repoSigner(path string) (*createrepo.Signer, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, _, err := regular.Open(path)
+	armored, err := readKey("--repo-sign-key", path)
 	if err != nil {
-		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--repo-sign-key: %w", err))
-	}
-	defer f.Close()
-	armored, err := digestio.ReadCapped(f, -1, maxSignKey)
-	if err != nil {
-		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--repo-sign-key %s: %w", path, err))
+		return nil, err
 	}
 	signer, err := createrepo.NewSigner(armored, []byte(os.Getenv("SEEDER_REPO_SIGN_PASSPHRASE")))
 	if errors.Is(err, createrepo.ErrLocked) {

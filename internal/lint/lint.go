@@ -153,6 +153,9 @@ func (r *run) lock(ctx context.Context, file string, l *lockfile.Lock, problems 
 	for _, a := range accepted {
 		r.rep.Notes = append(r.rep.Notes, fmt.Sprintf("%s:%d: %s of %s is accepted: %s", a.File, a.Line, a.ID, a.Artifact, a.Do))
 	}
+	for _, n := range c.advice {
+		r.rep.Notes = append(r.rep.Notes, file+": "+n)
+	}
 	for _, n := range c.notes {
 		r.rep.Notes = append(r.rep.Notes, file+": "+n)
 		r.sum.Unchecked = append(r.sum.Unchecked, file+": "+n)
@@ -239,6 +242,7 @@ type linter struct {
 	o        Options
 	findings []Finding
 	notes    []string // what was not checked
+	advice   []string // what is no fault of the lock, and good to know
 }
 
 // findRPM is find for one package.

@@ -214,3 +214,16 @@ func TestEL7Path(t *testing.T) {
 		}
 	}
 }
+
+// TestModulesAdvice: modules are no finding, nor something unchecked, but the way to serve
+// them is told; groups need none.
+func TestModulesAdvice(t *testing.T) {
+	slice := func(kind, repo string) string {
+		return "  - {repo: " + repo + ", type: " + kind + ", urls: [\"file:x." + kind + "\"], size: 3, digest: \"" + dig("d") + "\"}\n"
+	}
+	rep, sum := run1(t, one+"rpms:\n"+pkg("s", "1-1", "x86_64", "os/x86_64", dig("a"))+"metadata:\n"+slice("modules", "os/x86_64")+slice("comps", "os/x86_64"), Options{})
+	const want = "l.yaml: os/x86_64 has modules, which a yum repository of Nexus does not list: push with --rpm-layout raw, or offer it with seeder serve"
+	if diff := cmp.Diff([]string{want}, rep.Notes); diff != "" || rep.Code() != 0 || len(sum.Unchecked) != 0 {
+		t.Errorf("exit code %d, unchecked %q, %+v, notes -want +got\n%s", rep.Code(), sum.Unchecked, rep.Findings(), diff)
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"airbundle/internal/lockfile"
 	"airbundle/internal/rpm"
+	"airbundle/manifest"
 )
 
 // maxDepth is the deepest Repodata Depth of a yum hosted repository of Nexus 3
@@ -47,6 +48,7 @@ func (c *linter) rpms() {
 	c.sameNEVRA()
 	c.archSets()
 	c.depths()
+	c.modules()
 	unread := 0
 	for _, p := range c.l.RPMs {
 		if !c.forEL7(p) {
@@ -129,7 +131,17 @@ func (c *linter) depths() {
 		}
 	}
 	c.find(TwoDepths, "rpm", "repositories", lines[last], "repositories lie at different depths ("+strings.Join(said, "; ")+"), and one yum repository of Nexus has one Repodata Depth",
-		"make into: of the package sets equally deep, or give each depth a repository of its own and accept this")
+		"make into: of the package sets equally deep, or push with --rpm-layout raw or to a repository for each depth, and accept this")
+}
+
+// modules says where a yum repository of Nexus would not show all that the lock has: no
+// fault of the lock.
+func (c *linter) modules() {
+	for _, m := range c.l.Metadata {
+		if m.Type == manifest.MetadataModules {
+			c.advice = append(c.advice, fmt.Sprintf("%s has modules, which a yum repository of Nexus does not list: push with --rpm-layout raw, or offer it with seeder serve", m.Repo))
+		}
+	}
 }
 
 // header judges what the header of a package says.

@@ -12,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -26,6 +27,7 @@ import (
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/plan"
+	"airbundle/internal/rpm"
 	"airbundle/internal/rpmtest"
 	"airbundle/manifest"
 )
@@ -123,12 +125,31 @@ func (f *Fixture) single(fl flavour, source, goArch string, layers ...string) {
 }
 
 func (f *Fixture) rpm(t testing.TB, arch string, key *rpmtest.Signer) {
-	raw := rpmtest.Build(t, rpmtest.Spec{Name: "hello", Version: "1.2", Release: "3", Arch: arch, Key: key, Files: []rpmtest.File{{Path: "/usr/share/hello", Body: "hello from " + arch}}})
-	r := lockfile.RPM{Name: "hello", EVR: "1.2-3", Arch: arch, BaseArch: arch, Repo: "os/" + arch, Size: int64(len(raw)), Digest: digest.FromBytes(raw), Signer: key.ID}
+	f.AddRPM(t, "os/"+arch, rpmtest.Spec{Name: "hello", Version: "1.2", Release: "3", Arch: arch, Key: key, Files: []rpmtest.File{{Path: "/usr/share/hello", Body: "hello from " + arch}}})
+}
+
+// AddRPM adds a package, signed by the key of the test process, for one of the fixture's
+// arches, which a noarch package takes from the end of repo.
+func (f *Fixture) AddRPM(t testing.TB, repo string, s rpmtest.Spec) {
+	t.Helper()
+	key := rpmtest.Key(t)
+	s.Key = key
+	raw := rpmtest.Build(t, s)
+	p, err := rpm.Read(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := lockfile.RPM{Name: p.Name, EVR: p.EVR(), Arch: p.Arch, BaseArch: p.Arch, Repo: repo, Size: int64(len(raw)), Digest: digest.FromBytes(raw), Signer: key.ID}
+	if r.Arch == "noarch" {
+		r.BaseArch = path.Base(repo)
+	}
 	r.URLs = []string{"https://mirror.example/" + r.File()}
 	f.URLs[r.URLs[0]] = raw
 	f.Lock.RPMs = append(f.Lock.RPMs, r)
 }
+
+// AddFile adds a file for all arches.
+func (f *Fixture) AddFile(at string, raw []byte) { f.file(at, "", raw) }
 
 func (f *Fixture) file(path, arch string, raw []byte) {
 	url := "https://files.example/" + path

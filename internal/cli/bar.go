@@ -39,6 +39,13 @@ func (b *Bar) SetTotal(total int64) {
 	}
 }
 
+// Describe says what the bar is about now, on a terminal.
+func (b *Bar) Describe(label string) {
+	if b.bar != nil {
+		b.bar.Describe(label)
+	}
+}
+
 // Finish takes the bar off the terminal.
 func (b *Bar) Finish() {
 	if b.bar != nil {

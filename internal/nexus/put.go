@@ -135,7 +135,7 @@ func (p *put) once(ctx context.Context, b *registry.Body) error {
 	resp, err := p.n.login.DoBody(p.n.client, req)
 	if err == nil {
 		// Raw answers 201, yum 200, neither is documented.
-		err = registry.CheckStatus(resp, http.StatusCreated, http.StatusOK, http.StatusNoContent)
+		err = registry.CheckStatus(resp, http.StatusCreated, http.StatusOK, http.StatusNoContent, http.StatusAccepted)
 	}
 	if registry.WriteOnce(err) {
 		return p.refused(ctx, err)

@@ -26,9 +26,17 @@ func (r *run) assetTasks(items []target.Item) []task {
 		}
 		desc, _ := r.bundle.Blob(it.Digest)
 		r.total.Add(desc.Size)
-		tasks = append(tasks, task{false, desc.Size, it.Place.Repository + "/" + it.Place.Path, func(ctx context.Context) { r.asset(ctx, it) }})
+		tasks = append(tasks, task{false, desc.Size, it.Place.Repository + "/" + it.Place.Path, func(ctx context.Context) { r.asset(ctx, it) }, r.yumOf(it)})
 	}
 	return tasks
+}
+
+// yumOf returns the repository that must be ready for an item; nil when there is none.
+func (r *run) yumOf(it target.Item) *yumRepository {
+	if it.Kind != manifest.KindRPM || it.Raw {
+		return nil
+	}
+	return r.yum[it.Place.Repository]
 }
 
 // asset makes one RPM, file or chart present.
@@ -55,6 +63,11 @@ func (r *run) putAsset(ctx context.Context, it target.Item) (sent int64, state r
 	if err := context.Cause(ctx); err != nil {
 		return 0, "", err
 	}
+	if it.Kind == manifest.KindRPM {
+		if err := r.checkRPM(ctx, it); err != nil {
+			return 0, "", err
+		}
+	}
 	desc, _ := r.bundle.Blob(it.Digest)
 	t := r.o.Progress.Begin(it.Name, desc.Size)
 	defer func() { t.End(err) }()
@@ -72,7 +85,7 @@ func (r *run) putAsset(ctx context.Context, it target.Item) (sent int64, state r
 	}
 	sent, _, err = r.to.Assets.Put(ctx, it.Place.Repository, it.Place.Path, desc, r.o.Overwrite, content.open)
 	if err != nil {
-		return sent, "", err
+		return sent, "", r.refusedRPM(it, err)
 	}
 	content.settle()
 	if sent == 0 {

@@ -87,7 +87,7 @@ func (r *run) imageTasks(ctx context.Context, items []target.Item) []task {
 		state := states[shared]
 		tasks = append(tasks, task{late, desc.Size, string(k.digest) + k.registry + "/" + k.repo, func(ctx context.Context) {
 			r.blob(ctx, desc, state, waiting[k])
-		}})
+		}, nil})
 	}
 	return tasks
 }

@@ -89,6 +89,8 @@ type Target struct {
 	Name   string                         // for messages: URL or host, without credentials
 	Images func(repository string) Images // the registry in a repository of a Nexus; "" for a plain one
 	Assets Assets
+	// Version is what the server calls itself, "3.40.1-01"; empty when that is not known.
+	Version string
 }
 
 // Options tune Run. The zero value is ready to use.
@@ -97,7 +99,9 @@ type Options struct {
 	Overwrite    bool               // replace what the target holds under the same name
 	DryRun       bool               // ask, send nothing
 	MetadataWait time.Duration      // for the served metadata to list what was sent; default 15 min and 1 s for each
-	MetadataPoll time.Duration      // until the second look, longer before each further one; default 1 s
+	MetadataPoll time.Duration      // until the second look, longer before each further one; default 5 s
+	ReadyWait    time.Duration      // for the first metadata of a new yum repository; default 5 min, MetadataWait at most
+	Waiting      func(Wait)         // told at each look at metadata that is not there yet; by several goroutines
 	Sign         *createrepo.Signer // of the metadata beside RPMs in raw repositories; nil: it is not signed
 	Progress     progress.Sink      // default progress.Discard; what is present already counts as done
 	Planned      func(int64)        // told once of the bytes to settle, before the first is sent
@@ -127,6 +131,13 @@ type run struct {
 	mu    sync.Mutex
 	there map[string]bool // packages that were tried, by their path in the bundle: are they there?
 	held  []held          // RPMs and charts that are there but not seen in metadata yet
+	zstd  []string        // paths of packages that the server may not be able to read
+
+	yum     map[string]*yumRepository // that packages go to, by name; none where the metadata is ours
+	made    []made                    // repodata that is to be put; none where the server makes it
+	watches map[target.Place]*watch   // of the metadata that lists what was put
+	opened  chan struct{}             // one for each yum repository that has become ready
+	sums    map[sumKey]string         // of content, beside the bundle's digests
 }
 
 // A task is one transfer; larger ones start first, and shared blobs of later
@@ -136,9 +147,11 @@ type task struct {
 	size int64
 	name string // makes the order complete
 	do   func(context.Context)
+	yum  *yumRepository // that must be ready before; nil: none
 }
 
-// Run pushes the items. Collisions among them are refused before a byte is sent. The
+// Run pushes the items. Collisions among them, and
+// packages that lie too deep for a yum repository, are refused before a byte is sent. The
 // report has a record for each name of each artifact; the error is only for a run
 // that could not be started or was interrupted.
 func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.Item, to Target, o Options) (*report.Report, *Summary, error) {
@@ -148,20 +161,23 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.It
 		o.Progress = progress.Discard
 	}
 	rep := &report.Report{Command: "push", Bundle: b.Root.Digest, Name: b.Table.Name}
-	if err := collisions(items); err != nil {
+	if err := refusals(items, to); err != nil {
 		return rep, nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	r := &run{bundle: b, store: store, to: to, o: o, rep: rep, stop: stop, there: map[string]bool{}}
+	r := &run{bundle: b, store: store, to: to, o: o, rep: rep, stop: stop, there: map[string]bool{}, sums: map[sumKey]string{}, watches: map[target.Place]*watch{}}
+	r.yumRepositories(items)
+	r.makeRepodata(ctx, items)
 	tasks := r.assetTasks(items)
 	imageTasks := r.imageTasks(ctx, items)
 	if o.Planned != nil {
 		o.Planned(r.total.Load())
 	}
 	r.transfer(ctx, append(tasks, imageTasks...))
-	r.putRepodata(ctx, items)
+	r.putRepodata(ctx)
 	r.awaitMetadata(ctx)
+	rep.Notes = r.yumNotes(items)
 	sum := &Summary{Artifacts: len(items), Sent: r.sent.Load(), Skipped: r.skipped.Load(), Seconds: time.Since(start).Seconds()}
 	return rep, sum, interrupted(ctx)
 }
@@ -175,15 +191,22 @@ func interrupted(ctx context.Context) error {
 	return fmt.Errorf("push stopped, the same command sends what is missing: %w", err)
 }
 
-func collisions(items []target.Item) error {
+// refusals are what is wrong with the items before anything is asked.
+func refusals(items []target.Item, to Target) error {
 	var errs []error
 	for _, c := range target.Collisions(items) {
 		errs = append(errs, c)
 	}
+	if to.Assets != nil {
+		if err := target.CheckDepth(items); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	return report.WithClass(report.ClassContent, errors.Join(errs...))
 }
 
-// transfer runs all tasks, the largest first.
+// transfer runs all tasks, the largest first, while yum repositories are made ready for
+// theirs.
 func (r *run) transfer(ctx context.Context, tasks []task) {
 	slices.SortFunc(tasks, func(a, b task) int {
 		if a.late != b.late {
@@ -194,12 +217,15 @@ func (r *run) transfer(ctx context.Context, tasks []task) {
 		}
 		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.name, b.name))
 	})
-	g := new(errgroup.Group)
-	g.SetLimit(r.o.Jobs)
-	for _, t := range tasks {
-		g.Go(func() error { t.do(ctx); return nil })
+	ready, g := new(errgroup.Group), new(errgroup.Group)
+	for _, y := range r.yum {
+		ready.Go(func() error { r.prepare(ctx, y); return nil })
 	}
-	_ = g.Wait()
+	g.SetLimit(r.o.Jobs)
+	r.start(tasks, func(t task) {
+		g.Go(func() error { t.do(ctx); return nil })
+	})
+	_, _ = g.Wait(), ready.Wait()
 }
 
 // add takes a record and tells whoever listens.
@@ -228,7 +254,7 @@ func (r *run) failed(rec report.Record, err error) {
 	if _, later := errors.AsType[*refusedLogin](err); isUnauthorized(err) && !later {
 		rec.Reason += "; is there a login, and is it right?"
 	}
-	if httpx.StatusCode(err) == http.StatusNotFound {
+	if _, ours := errors.AsType[*rpmRefusal](err); httpx.StatusCode(err) == http.StatusNotFound && !ours {
 		// Reads take 404 as absence; for a write it means that the place itself is missing.
 		rec.Class = report.ClassRefused
 		rec.Reason += "; the target has no such repository: create it or name another one"
@@ -241,19 +267,19 @@ func isUnauthorized(err error) bool { return httpx.StatusCode(err) == http.Statu
 // A reading is one blob on its way, and how much of it was counted. What a failed try
 // has sent is taken back when the next one opens.
 type reading struct {
-	store   Store
+	source  Opener
 	desc    ocispec.Descriptor
 	t       progress.Task
 	counted int64
 }
 
 func (r *run) reading(desc ocispec.Descriptor, t progress.Task) *reading {
-	return &reading{store: r.store, desc: desc, t: t}
+	return &reading{source: func(ctx context.Context) (io.ReadCloser, error) { return r.store.Fetch(ctx, desc) }, desc: desc, t: t}
 }
 
 // open implements Opener.
 func (p *reading) open(ctx context.Context) (io.ReadCloser, error) {
-	rc, err := p.store.Fetch(ctx, p.desc)
+	rc, err := p.source(ctx)
 	if err != nil {
 		return nil, err
 	}

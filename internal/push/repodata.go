@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/errdef"
 
+	"airbundle/internal/progress"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/createrepo"
@@ -34,23 +35,45 @@ func (r *run) settled(it target.Item, err error) {
 	r.there[it.Name] = err == nil
 }
 
-// putRepodata writes the metadata of each directory of packages, for a server that makes
-// none. All packages were put, or failed, before.
-func (r *run) putRepodata(ctx context.Context, items []target.Item) {
+// made is the metadata of one directory of packages, or why there is none.
+type made struct {
+	dir target.RPMDir
+	set *createrepo.Set
+	err error
+}
+
+// makeRepodata makes the metadata of each directory of packages from their headers, for a
+// server that makes none. It is made before anything is sent, so that it counts in what is
+// to be done.
+func (r *run) makeRepodata(ctx context.Context, items []target.Item) {
 	if r.to.Assets == nil {
 		return
 	}
-	g := new(errgroup.Group)
-	g.SetLimit(r.o.Jobs)
 	for _, dir := range target.RPMDirs(items) {
 		if !dir.Raw {
 			continue
 		}
+		m := made{dir: dir}
+		if m.set, m.err = createrepo.OfBundle(ctx, r.bundle, r.store, dir.Repo); m.err == nil {
+			r.total.Add(int64(len(m.set.Repomd)))
+			for _, data := range m.set.Files {
+				r.total.Add(int64(len(data)))
+			}
+		}
+		r.made = append(r.made, m)
+	}
+}
+
+// putRepodata puts what was made. All packages were put, or failed, before.
+func (r *run) putRepodata(ctx context.Context) {
+	g := new(errgroup.Group)
+	g.SetLimit(r.o.Jobs)
+	for _, m := range r.made {
 		g.Go(func() error {
 			start := time.Now()
-			at := path.Join(dir.Path, rpm.RepomdPath)
-			rec := report.Record{Kind: string(manifest.KindMetadata), Name: at, Place: dir.Repository + "/" + at}
-			err := r.putSet(ctx, dir, &rec)
+			at := path.Join(m.dir.Path, rpm.RepomdPath)
+			rec := report.Record{Kind: string(manifest.KindMetadata), Name: at, Place: m.dir.Repository + "/" + at}
+			err := r.putSet(ctx, m, &rec)
 			r.sent.Add(rec.Bytes)
 			if rec.Seconds = time.Since(start).Seconds(); err != nil {
 				r.failed(rec, err)
@@ -65,16 +88,16 @@ func (r *run) putRepodata(ctx context.Context, items []target.Item) {
 
 // putSet puts the metadata of one directory in the order in which clients need it:
 // repomd.xml is last, so it never names what is not there. On an error the old one stays.
-func (r *run) putSet(ctx context.Context, dir target.RPMDir, rec *report.Record) error {
+func (r *run) putSet(ctx context.Context, m made, rec *report.Record) error {
+	dir, set := m.dir, m.set
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	if err := r.whole(ctx, dir); err != nil {
 		return err
 	}
-	set, err := createrepo.OfBundle(ctx, r.bundle, r.store, dir.Repo)
-	if err != nil {
-		return err
+	if m.err != nil {
+		return m.err
 	}
 	rec.Digest = digest.FromBytes(set.Repomd)
 	for _, name := range slices.Sorted(maps.Keys(set.Files)) {
@@ -152,24 +175,31 @@ func (r *run) putSignature(ctx context.Context, dir target.Place, repomd []byte,
 
 // putMade makes one file of the metadata present, and counts what it sent. The names of all
 // but repomd.xml and its signature hold their digests: only these two are replaced unasked.
-func (r *run) putMade(ctx context.Context, dir target.Place, name string, content []byte, rec *report.Record) error {
+func (r *run) putMade(ctx context.Context, dir target.Place, name string, content []byte, rec *report.Record) (err error) {
 	at := path.Join(dir.Path, name)
 	replace := strings.HasPrefix(name, rpm.RepomdPath)
 	desc := ocispec.Descriptor{Digest: digest.FromBytes(content), Size: int64(len(content))}
-	open := func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
+	sink := r.o.Progress
+	if name == rpm.SignaturePath {
+		sink = progress.Discard // it was not made when the total was told
+	}
+	t := sink.Begin(at, desc.Size)
+	defer func() { t.End(err) }()
+	from := &reading{source: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }, desc: desc, t: t}
 	if !r.o.DryRun {
-		sent, _, err := r.to.Assets.Put(ctx, dir.Repository, at, desc, replace || r.o.Overwrite, open)
-		rec.Bytes += sent
+		sent, _, err := r.to.Assets.Put(ctx, dir.Repository, at, desc, replace || r.o.Overwrite, from.open)
+		if rec.Bytes += sent; err == nil {
+			from.settle()
+		}
 		return err
 	}
 	var equal bool
-	var err error
 	if replace {
 		var old []byte
 		old, err = r.read(ctx, dir, name, desc.Size)
 		equal = bytes.Equal(old, content)
 	} else {
-		equal, err = r.to.Assets.Present(ctx, dir.Repository, at, desc, open)
+		equal, err = r.to.Assets.Present(ctx, dir.Repository, at, desc, from.open)
 	}
 	if err == nil && !equal {
 		rec.Bytes += desc.Size

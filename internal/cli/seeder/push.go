@@ -90,7 +90,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	bar := cli.NewBar(s, o.results.Quiet, "push", -1)
 	rep, sum, err := push.Run(ctx, a.Bundle(), a, items, to, push.Options{
 		Jobs: int(o.jobs), Overwrite: o.overwrite, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar, Planned: bar.SetTotal,
-		Sign: signer,
+		Sign: signer, Waiting: (&waiting{talk: talk, bar: bar, terminal: s.Terminal}).told,
 		Done: func(rec report.Record) {
 			talk.Item("%s %s %s (%s, %.1f s)", rec.State, rec.Kind, rec.Place, cli.Bytes(rec.Bytes), rec.Seconds)
 		},
@@ -99,7 +99,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(a.Bundle().Table, items)), seen...)
+	rep.Trust, rep.Notes = trusted, slices.Concat(notes(note, metadataNote(a.Bundle().Table, items)), seen, rep.Notes)
 	o.results.Verbose = o.results.Verbose || o.dryRun
 	return cli.PrintReport(s, rep, o.results, pushLast(rep, sum, to.Name, o.dryRun), sum)
 }

@@ -224,7 +224,7 @@ func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, item
 		return push.Target{Name: c.name, Images: func(string) push.Images { return c.images }}, nil, nil
 	}
 	notes, err := c.fits(items, true)
-	return push.Target{Name: c.name, Images: func(repo string) push.Images { return c.nexus.Docker(repo) }, Assets: c.nexus}, notes, err
+	return push.Target{Name: c.name, Images: func(repo string) push.Images { return c.nexus.Docker(repo) }, Assets: c.nexus, Version: c.info.Version}, notes, err
 }
 
 // auditTarget returns the target of an audit, with notes for its report.

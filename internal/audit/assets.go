@@ -25,7 +25,7 @@ func (r *run) assets(ctx context.Context, items []target.Item) {
 	var todo []target.Item
 	for _, it := range items {
 		switch {
-		case it.Kind == manifest.KindImage:
+		case it.Kind == manifest.KindImage, it.Made != nil:
 		case r.to.Assets == nil:
 			rec := record(it)
 			r.judge(&rec, errImagesOnly)

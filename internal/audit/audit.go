@@ -92,7 +92,8 @@ func Run(ctx context.Context, b *manifest.Bundle, items []target.Item, to Target
 	r.images(ctx, items)
 	r.assets(ctx, items)
 	r.repodata(ctx, items)
-	sum := &Summary{Artifacts: len(items), Claimed: r.claimed, Read: r.read.Load(), Seconds: time.Since(start).Seconds()}
+	r.yumConf(ctx, items)
+	sum := &Summary{Artifacts: target.Artifacts(items), Claimed: r.claimed, Read: r.read.Load(), Seconds: time.Since(start).Seconds()}
 	if err := context.Cause(ctx); err != nil && !isUnauthorized(err) {
 		return r.rep, sum, fmt.Errorf("audit stopped: %w", err)
 	}

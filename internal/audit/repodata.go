@@ -113,6 +113,23 @@ func (r *run) checkRepodata(ctx context.Context, dir target.RPMDir) (digest.Dige
 	return digest.FromBytes(set.Repomd), errors.Join(errs...)
 }
 
+// yumConf audits the keys and .repo files among the items, to the byte: they follow from the
+// bundle and the target's URL.
+func (r *run) yumConf(ctx context.Context, items []target.Item) {
+	files := slices.DeleteFunc(slices.Clone(items), func(it target.Item) bool { return it.Made == nil || r.to.Assets == nil })
+	r.each(len(files), func(i int) {
+		rec := record(files[i])
+		err := context.Cause(ctx)
+		if err == nil {
+			err = r.same(ctx, files[i].Place.Repository, files[i].Place.Path, files[i].Made)
+		}
+		if r.judge(&rec, err); rec.State == report.Present {
+			rec.Proof = "read and compared to what follows from the bundle and the target's URL"
+		}
+		r.rep.Add(rec)
+	})
+}
+
 // same reads a file and says whether it has this content.
 func (r *run) same(ctx context.Context, repo, at string, want []byte) error {
 	rc, _, err := r.to.Assets.Open(ctx, repo, at)

@@ -9,8 +9,6 @@ import (
 
 const targetHead = "apiVersion: airbundle/v1\nkind: Target\nname: site\n"
 
-func text(s string) *string { return &s }
-
 // TestDecodeTarget has every field, and a path that is there, empty or not said.
 func TestDecodeTarget(t *testing.T) {
 	got, err := DecodeTarget("t", []byte(targetHead+`note: ours
@@ -33,11 +31,11 @@ httpPorts: {images: 8083, docker-group: 8082, images-amd64: 8084}
 	want := &Target{
 		Name: "site", Note: "ours",
 		Repositories: []TargetRule{
-			{Kind: "rpm", Prefix: "centos-base", Repository: "centos-base", Path: text("")},
-			{Kind: "rpm", Prefix: "kylin", Repository: "kylin-raw", Path: text("a/b"), Layout: "raw", Note: "deep"},
+			{Kind: "rpm", Prefix: "centos-base", Repository: "centos-base", Path: new("")},
+			{Kind: "rpm", Prefix: "kylin", Repository: "kylin-raw", Path: new("a/b"), Layout: "raw", Note: "deep"},
 			{Kind: "rpm", Repository: "files", Layout: "raw"},
 			{Kind: "file", Prefix: "k8s", Repository: "files"},
-			{Kind: "image", Prefix: "calico/cni", Repository: "images", Path: text("cni")},
+			{Kind: "image", Prefix: "calico/cni", Repository: "images", Path: new("cni")},
 			{Kind: "image", Repository: "images"},
 			{Kind: "chart", Prefix: "prometheus", Repository: "charts"},
 		},
@@ -69,7 +67,7 @@ func TestDecodeTargetRefusesOtherFiles(t *testing.T) {
 			t.Errorf("%s: got  %v\nwant %s", name, err, c.want)
 			continue
 		}
-		if code := err.(interface{ ExitCode() int }).ExitCode(); code != 2 { //nolint:errorlint // the decoder promises the type
+		if code := err.(interface{ ExitCode() int }).ExitCode(); code != 2 {
 			t.Errorf("%s: exit code %d", name, code)
 		}
 	}

@@ -17,7 +17,7 @@ var errImagesOnly = report.WithClass(report.ClassUsage, errors.New("a plain regi
 func (r *run) assetTasks(items []target.Item) []task {
 	var tasks []task
 	for _, it := range items {
-		if it.Kind == manifest.KindImage {
+		if it.Kind == manifest.KindImage || it.Made != nil {
 			continue
 		}
 		if r.to.Assets == nil {

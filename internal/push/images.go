@@ -121,6 +121,9 @@ func (r *run) publications(ctx context.Context, it target.Item) []*publication {
 	if err == nil && it.Partial {
 		err = narrow(tree, it.Platforms)
 	}
+	if err == nil && !it.Partial {
+		alone(tree, it.Digest)
+	}
 	if err != nil {
 		r.failed(record(it, ""), report.WithClass(classOfRead(err), err))
 		return nil
@@ -159,6 +162,14 @@ func narrow(tree *manifest.ImageTree, platforms []manifest.Platform) error {
 	tree.Top.Desc.Digest, tree.Top.Desc.Size = digest.FromBytes(raw), int64(len(raw))
 	tree.Children = slices.DeleteFunc(tree.Children, func(m manifest.ImageManifest) bool { return !keep[m.Desc.Digest] })
 	return nil
+}
+
+// alone leaves of an image that is split by arch the platform that the item stands for.
+func alone(tree *manifest.ImageTree, d digest.Digest) {
+	i := slices.IndexFunc(tree.Children, func(m manifest.ImageManifest) bool { return m.Desc.Digest == d })
+	if i >= 0 {
+		tree.Top, tree.Children = tree.Children[i], nil
+	}
 }
 
 // blobs lists the configs and layers of a publication, each once.

@@ -177,8 +177,9 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.It
 	r.transfer(ctx, append(tasks, imageTasks...))
 	r.putRepodata(ctx)
 	r.awaitMetadata(ctx)
+	r.putYumConf(ctx, items)
 	rep.Notes = r.yumNotes(items)
-	sum := &Summary{Artifacts: len(items), Sent: r.sent.Load(), Skipped: r.skipped.Load(), Seconds: time.Since(start).Seconds()}
+	sum := &Summary{Artifacts: target.Artifacts(items), Sent: r.sent.Load(), Skipped: r.skipped.Load(), Seconds: time.Since(start).Seconds()}
 	return rep, sum, interrupted(ctx)
 }
 

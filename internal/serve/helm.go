@@ -69,11 +69,14 @@ func readChart(ctx context.Context, store Store, c indexedChart) (*helm.Metadata
 	return m, nil
 }
 
-// addChartIndex adds an index.yaml beside the charts, unless something carried has its path.
-func (s *Server) addChartIndex(charts []indexedChart) {
-	p := s.opts.Target.Helm + "/index.yaml"
-	if _, taken := s.files.files[p]; len(charts) > 0 && !taken {
-		s.files.add(p, file{index: &chartIndex{charts: charts}})
+// addChartIndexes adds an index.yaml beside the charts of each repository, unless something
+// carried has its path.
+func (s *Server) addChartIndexes(charts map[string][]indexedChart) {
+	for repository, some := range charts {
+		p := repository + "/index.yaml"
+		if _, taken := s.files.files[p]; !taken {
+			s.files.add(p, file{index: &chartIndex{charts: some}})
+		}
 	}
 }
 

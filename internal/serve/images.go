@@ -31,6 +31,11 @@ type catalog struct {
 	byName   map[string]*repository
 	byOrigin map[string]*repository // by original name with its registry host
 	names    []string               // of byName, sorted
+	lines    []imageLine            // one for each name of an image
+}
+
+func newCatalog() *catalog {
+	return &catalog{byName: map[string]*repository{}, byOrigin: map[string]*repository{}}
 }
 
 // find returns a repository by name. ns is the registry host that a containerd mirror
@@ -43,26 +48,57 @@ func (c *catalog) find(name, ns string) *repository {
 }
 
 // readImages reads all images, so that each repository shows what its own images
-// consist of and nothing else. An image that verify would refuse is an error.
-func readImages(ctx context.Context, b *manifest.Bundle, store Store, items []target.Item) (catalog, error) {
-	c := catalog{byName: map[string]*repository{}, byOrigin: map[string]*repository{}}
-	read := readFrom(store)
+// consist of and nothing else. An image that verify would refuse is an error. The registry
+// at / has all of them, under the names that they have before rules and whole.
+func (s *Server) readImages(ctx context.Context, items []target.Item) error {
+	s.images, s.registries = newCatalog(), map[string]*catalog{}
+	trees := make([]*manifest.ImageTree, len(s.bundle.Table.Images))
+	read := readFrom(s.store)
+	for i, img := range s.bundle.Table.Images {
+		tree, err := s.bundle.ReadImage(ctx, img, read)
+		if err != nil {
+			return report.WithClass(classOfRead(err), fmt.Errorf("image %s: %w", img.Name, err))
+		}
+		trees[i] = tree
+		s.images.add(s.bundle, img, s.opts.Target.Refs(img), tree)
+	}
 	for _, it := range items {
 		if it.Kind != manifest.KindImage {
 			continue
 		}
-		tree, err := b.ReadImage(ctx, b.Table.Images[it.Index], read)
-		if err != nil {
-			return catalog{}, report.WithClass(classOfRead(err), fmt.Errorf("image %s: %w", it.Name, err))
+		c := s.registries[it.Place.Repository]
+		if c == nil {
+			c = newCatalog()
+			s.registries[it.Place.Repository] = c
 		}
-		for _, ref := range it.Refs {
-			publish(c.byName, ref, b, tree)
-		}
-		name, tag := manifest.SplitReference(it.Name)
-		publish(c.byOrigin, target.Ref{Repository: name, Tag: tag}, b, tree)
+		img := s.bundle.Table.Images[it.Index]
+		img.Digest, img.Platforms = it.Digest, it.Platforms
+		c.add(s.bundle, img, it.Refs, alone(trees[it.Index], it.Digest))
 	}
-	c.names = slices.Sorted(maps.Keys(c.byName))
-	return c, nil
+	for _, c := range s.registries {
+		c.names = slices.Sorted(maps.Keys(c.byName))
+	}
+	s.images.names = slices.Sorted(maps.Keys(s.images.byName))
+	return nil
+}
+
+// alone is the tree of what a digest names: the whole, or one platform of it.
+func alone(tree *manifest.ImageTree, d digest.Digest) *manifest.ImageTree {
+	i := slices.IndexFunc(tree.Children, func(m manifest.ImageManifest) bool { return m.Desc.Digest == d })
+	if i < 0 {
+		return tree
+	}
+	return &manifest.ImageTree{Top: tree.Children[i]}
+}
+
+// add publishes an image under names at the target, and under its own.
+func (c *catalog) add(b *manifest.Bundle, img manifest.Image, refs []target.Ref, tree *manifest.ImageTree) {
+	for _, ref := range refs {
+		publish(c.byName, ref, b, tree)
+		c.lines = append(c.lines, imageLine{reference(ref, img.Digest), img})
+	}
+	name, tag := manifest.SplitReference(img.Name)
+	publish(c.byOrigin, target.Ref{Repository: name, Tag: tag}, b, tree)
 }
 
 // classOfRead is the class of an image that cannot be read: what the system says of it,

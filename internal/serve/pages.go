@@ -4,12 +4,15 @@ import (
 	"bytes"
 	_ "embed"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
+	"airbundle/internal/rpm/yumconf"
 	"airbundle/internal/target"
 	"airbundle/manifest"
 )
@@ -18,7 +21,7 @@ import (
 var pagesHTML string
 
 // pages are plain HTML: no script, no image, nothing from elsewhere.
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"quote": shellQuote}).Parse(pagesHTML))
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"quote": shellQuote, "place": placePath}).Parse(pagesHTML))
 
 // render answers with a page. The policy forbids whatever a page does not need.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, name string, data any) {
@@ -38,12 +41,14 @@ type startPage struct {
 	Root     digest.Digest
 	Base     string // http://host:port
 	Host     string
-	Target   target.Map
 	Bytes    int64
-	Image    string      // one name to pull; empty when there is none
-	Repos    []*repoFile // one for each kind of yum configuration
-	FilePath string      // one file, escaped; empty when there is none
-	Chart    string      // the name of one chart; empty when there is none
+	Image    string          // one name to pull; empty when there is none
+	Dockers  []string        // the docker repositories
+	Repos    []*yumconf.Repo // one for each kind of yum configuration
+	FilePath string          // one file, escaped; empty when there is none
+	FileRepo string          // its repository
+	Chart    string          // the name of one chart; empty when there is none
+	HelmRepo string          // its repository
 }
 
 func (s *Server) serveStart(w http.ResponseWriter, r *http.Request) {
@@ -53,22 +58,26 @@ func (s *Server) serveStart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t := s.bundle.Table
-	p := startPage{Table: t, Root: s.bundle.Root.Digest, Base: base, Host: r.Host, Target: s.opts.Target, Repos: s.repos}
+	p := startPage{Table: t, Root: s.bundle.Root.Digest, Base: base, Host: r.Host, Repos: s.repos}
 	for _, b := range s.bundle.Blobs() {
 		p.Bytes += b.Size
 	}
 	if len(t.Images) > 0 {
 		p.Image = reference(s.opts.Target.Refs(t.Images[0])[0], t.Images[0].Digest)
+		p.Dockers = slices.Sorted(maps.Keys(s.registries))
 	}
 	if len(t.Files) > 0 {
 		at := s.opts.Target.File(t.Files[0])
-		p.FilePath = escapePath(at.Repository + "/" + at.Path)
+		p.FilePath, p.FileRepo = placePath(at), at.Repository
 	}
 	if len(t.Charts) > 0 {
-		p.Chart = t.Charts[0].Name
+		p.Chart, p.HelmRepo = t.Charts[0].Name, s.opts.Target.Chart(t.Charts[0]).Repository
 	}
 	s.render(w, r, "start", p)
 }
+
+// placePath is a place as a path of a URL, escaped.
+func placePath(p target.Place) string { return yumconf.EscapePath(p.Repository + "/" + p.Path) }
 
 // reference names an image by its tag or, where it has none, its digest.
 func reference(ref target.Ref, d digest.Digest) string {
@@ -111,17 +120,11 @@ type imageLine struct {
 	manifest.Image
 }
 
-func (s *Server) serveImages(w http.ResponseWriter, r *http.Request) {
-	var lines []imageLine
-	for _, m := range s.bundle.Table.Images {
-		for _, ref := range s.opts.Target.Refs(m) {
-			lines = append(lines, imageLine{reference(ref, m.Digest), m})
-		}
-	}
+func (s *Server) serveImages(w http.ResponseWriter, r *http.Request, c *catalog) {
 	s.render(w, r, "images", struct {
 		Host   string
 		Images []imageLine
-	}{r.Host, lines})
+	}{r.Host, c.lines})
 }
 
 // shellQuote makes a word of a command that a shell takes as it is.

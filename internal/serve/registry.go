@@ -19,7 +19,7 @@ import (
 
 // serveRegistry answers the pull side of the OCI distribution specification 1.1.
 // prefix is what stands before /v2, rest what stands behind it.
-func (s *Server) serveRegistry(w http.ResponseWriter, r *http.Request, prefix, rest string) {
+func (s *Server) serveRegistry(w http.ResponseWriter, r *http.Request, images *catalog, prefix, rest string) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	if !isRead(r) {
 		w.Header().Set("Allow", allowed)
@@ -32,13 +32,13 @@ func (s *Server) serveRegistry(w http.ResponseWriter, r *http.Request, prefix, r
 		writeJSON(w, r, http.StatusOK, "application/json", struct{}{})
 		return
 	case "_catalog":
-		if page, ok := paginate(w, r, prefix+"/v2/_catalog", s.images.names); ok {
+		if page, ok := paginate(w, r, prefix+"/v2/_catalog", images.names); ok {
 			writeJSON(w, r, http.StatusOK, "application/json", map[string][]string{"repositories": page})
 		}
 		return
 	}
 	name, kind, ref := splitEndpoint(rest)
-	repo := s.images.find(name, r.URL.Query().Get("ns"))
+	repo := images.find(name, r.URL.Query().Get("ns"))
 	switch {
 	case repo == nil:
 		registryError(w, r, http.StatusNotFound, "NAME_UNKNOWN", "repository name not known to registry", map[string]string{"name": name})

@@ -2,8 +2,8 @@
 // under the paths that a Nexus would have:
 //
 //	/                                    a start page with commands to copy
-//	/v2/…                                OCI distribution API, pull side
-//	/repository/<docker>/v2/…            the same
+//	/v2/…                                OCI distribution API, pull side: all images
+//	/repository/<docker>/v2/…            the same for those of one repository
 //	/repository/<yum>/<set>/…            RPMs, and repodata made from their headers and
 //	                                     the carried slices of modules, comps, updateinfo
 //	/repository/<raw>/<path>             files
@@ -31,11 +31,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/createrepo"
+	"airbundle/internal/rpm/yumconf"
 	"airbundle/internal/target"
 	"airbundle/manifest"
 )
@@ -62,13 +64,12 @@ type Server struct {
 	store  Store
 	opts   Options
 
-	images catalog
-	files  tree
-	sets   map[string]*rpmSet // by path of the repodata directory
-	repos  []*repoFile
-
-	signKey string // armored public key of opts.Sign; empty when nothing is signed
-	access  *accessLog
+	images     *catalog            // of the registry at /
+	registries map[string]*catalog // by docker repository
+	files      tree
+	sets       map[string]*rpmSet // by path of the repodata directory
+	repos      []*yumconf.Repo
+	access     *accessLog
 }
 
 // New reads the manifests of all images and lays out the names. Contents that claim
@@ -90,14 +91,25 @@ func New(ctx context.Context, b *manifest.Bundle, store Store, opts Options) (*S
 	if err != nil {
 		return nil, fmt.Errorf("place the bundle's artifacts: %w", err)
 	}
+	whole := def // what the registry at / has, where the map parts it
+	whole.Naming = opts.Target.Naming
+	atRoot, err := whole.Items(b.Table, target.Selection{})
+	if err != nil {
+		return nil, fmt.Errorf("place the bundle's artifacts: %w", err)
+	}
+	atRoot = slices.DeleteFunc(atRoot, func(it target.Item) bool { return it.Kind != manifest.KindImage })
+	collisions := target.Collisions(items)
+	if len(collisions) == 0 {
+		collisions = target.Collisions(atRoot)
+	}
 	var errs []error
-	for _, c := range target.Collisions(items) {
+	for _, c := range collisions {
 		errs = append(errs, c)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, report.WithClass(report.ClassContent, fmt.Errorf("place the bundle's artifacts: %w", err))
 	}
-	if s.images, err = readImages(ctx, b, store, items); err != nil {
+	if err := s.readImages(ctx, items); err != nil {
 		return nil, err
 	}
 	if err := s.layOut(items); err != nil {
@@ -110,7 +122,7 @@ func New(ctx context.Context, b *manifest.Bundle, store Store, opts Options) (*S
 // made here, where its name is still free.
 func (s *Server) layOut(items []target.Item) error {
 	s.files, s.sets = newTree(), map[string]*rpmSet{}
-	var charts []indexedChart
+	charts := map[string][]indexedChart{} // by repository
 	for _, it := range items {
 		if it.Kind == manifest.KindImage {
 			continue
@@ -124,22 +136,15 @@ func (s *Server) layOut(items []target.Item) error {
 		case manifest.KindRPM:
 			s.addRPM(s.bundle.Table.RPMs[it.Index], it.Place)
 		case manifest.KindChart:
-			charts = append(charts, indexedChart{s.bundle.Table.Charts[it.Index], desc})
+			in := it.Place.Repository
+			charts[in] = append(charts[in], indexedChart{s.bundle.Table.Charts[it.Index], desc})
 		}
 	}
-	if len(s.images.names) > 0 {
-		s.files.addDir(s.opts.Target.Docker)
+	for repository := range s.registries {
+		s.files.addDir(repository)
 	}
-	s.addChartIndex(charts)
-	if s.opts.Sign != nil {
-		var err error
-		if s.signKey, err = s.opts.Sign.PublicKey(); err != nil {
-			return err
-		}
-	}
-	s.addKeys()
-	s.addRepoFiles()
-	return nil
+	s.addChartIndexes(charts)
+	return s.addYumConf()
 }
 
 // ServeHTTP answers one request.
@@ -158,12 +163,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	p := r.URL.Path
 	if rest, ok := strings.CutPrefix(p, "/v2"); ok && (rest == "" || rest[0] == '/') {
-		s.serveRegistry(w, r, "", rest)
+		s.serveRegistry(w, r, s.images, "", rest)
 		return
 	}
 	below, inRepository := strings.CutPrefix(p, "/repository/")
-	if rest, ok := strings.CutPrefix(below, s.opts.Target.Docker+"/v2"); ok && inRepository && (rest == "" || rest[0] == '/') {
-		s.serveRegistry(w, r, "/repository/"+s.opts.Target.Docker, rest)
+	repository, inside, _ := strings.Cut(below, "/")
+	docker := s.registries[repository]
+	if rest, ok := strings.CutPrefix(inside, "v2"); ok && inRepository && docker != nil && (rest == "" || rest[0] == '/') {
+		s.serveRegistry(w, r, docker, "/repository/"+repository, rest)
 		return
 	}
 	if !isRead(r) {
@@ -176,8 +183,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.serveStart(w, r)
 	case p == "/repository":
 		redirectToDir(w, "repository")
-	case inRepository && below == s.opts.Target.Docker+"/" && len(s.images.names) > 0:
-		s.serveImages(w, r)
+	case inRepository && docker != nil && below == repository+"/":
+		s.serveImages(w, r, docker)
 	case inRepository:
 		s.serveTree(w, r, below)
 	default:

@@ -2,6 +2,7 @@ package target
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -16,14 +17,16 @@ type Selection struct {
 	Arches []string // x86_64, aarch64
 }
 
-// An Item is one selected artifact and where it goes.
+// An Item is one selected artifact and where it goes. An image that goes to several docker
+// repositories is one for each.
 type Item struct {
-	manifest.Artifact
-	Refs      []Ref               // of an image
-	Platforms []manifest.Platform // of an image: those that are selected
-	Partial   bool                // an image of which not all carried platforms are selected
-	Place     Place               // of an image without a path: its docker repository at a Nexus
-	Raw       bool                // an RPM in a raw repository: a push puts our repodata beside it
+	manifest.Artifact                     // of an image that is split by arch, the digest is that of its platform
+	Refs              []Ref               // of an image
+	Platforms         []manifest.Platform // of an image: those that are selected
+	Partial           bool                // an image of which not all carried platforms are selected
+	Place             Place               // of an image without a path: its docker repository at a Nexus
+	Raw               bool                // an RPM in a raw repository: a push puts our repodata beside it
+	Made              []byte              // content that is of no blob of the bundle: a key, a .repo file
 }
 
 // At returns the name of an image at the target, below its repository at a Nexus.
@@ -31,7 +34,8 @@ func (it Item) At(r Ref) string { return path.Join(it.Place.Repository, r.String
 
 // Items returns the selected artifacts with their places, in the table's order. Metadata has
 // no place of its own and is not among them: whoever serves its RPMs may serve it. An
-// arch that the bundle does not have, or a word of Only that names nothing, is an error.
+// arch that the bundle does not have, a word of Only that names nothing, or a rule that leaves
+// nothing of a name is an error.
 func (m Map) Items(t *manifest.Table, s Selection) ([]Item, error) {
 	for _, a := range s.Arches {
 		if !slices.Contains(t.Arches, a) {
@@ -40,6 +44,7 @@ func (m Map) Items(t *manifest.Table, s Selection) ([]Item, error) {
 	}
 	used := make([]bool, len(s.Only))
 	var items []Item
+	var errs []error
 	for _, a := range t.Artifacts() {
 		if a.Kind == manifest.KindMetadata {
 			continue
@@ -53,9 +58,13 @@ func (m Map) Items(t *manifest.Table, s Selection) ([]Item, error) {
 		if !named {
 			continue
 		}
-		if it, ok := m.item(t, a, s.Arches); ok {
+		for _, it := range m.items(t, a, s.Arches) {
+			errs = append(errs, misplaced(it))
 			items = append(items, it)
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	for i, word := range s.Only {
 		if !used[i] {
@@ -63,6 +72,17 @@ func (m Map) Items(t *manifest.Table, s Selection) ([]Item, error) {
 		}
 	}
 	return items, nil
+}
+
+// Artifacts counts the artifacts of the bundle among items.
+func Artifacts(items []Item) int {
+	seen := map[string]bool{}
+	for _, it := range items {
+		if it.Made == nil {
+			seen[string(it.Kind)+" "+it.Name] = true
+		}
+	}
+	return len(seen)
 }
 
 // names says whether a word of Only means the artifact: its kind, one of its groups,
@@ -85,20 +105,22 @@ func begins(name, word string) bool {
 	return ok && (rest == "" || strings.ContainsRune("/:@", rune(rest[0])))
 }
 
-func (m Map) item(t *manifest.Table, a manifest.Artifact, arches []string) (Item, bool) {
+// items returns an artifact as what it is at the target; nil when its arch is not wanted.
+func (m Map) items(t *manifest.Table, a manifest.Artifact, arches []string) []Item {
 	wanted := func(arch string) bool { return len(arches) == 0 || arch == "" || slices.Contains(arches, arch) }
 	it := Item{Artifact: a}
 	switch a.Kind {
 	case manifest.KindImage:
 		img := t.Images[a.Index]
-		it.Refs, it.Place = m.Refs(img), Place{Repository: m.Docker}
 		for _, p := range img.Platforms {
 			if wanted(manifest.ArchOf(p.Platform)) {
 				it.Platforms = append(it.Platforms, p)
 			}
 		}
-		it.Partial = len(it.Platforms) < len(img.Platforms)
-		return it, len(it.Platforms) > 0
+		if it.Partial = len(it.Platforms) < len(img.Platforms); len(it.Platforms) == 0 {
+			return nil
+		}
+		return m.images(it, img)
 	case manifest.KindRPM:
 		it.Place, it.Raw = m.RPM(t.RPMs[a.Index])
 	case manifest.KindFile:
@@ -106,7 +128,10 @@ func (m Map) item(t *manifest.Table, a manifest.Artifact, arches []string) (Item
 	case manifest.KindChart:
 		it.Place = m.Chart(t.Charts[a.Index])
 	}
-	return it, wanted(a.Arch)
+	if !wanted(a.Arch) {
+		return nil
+	}
+	return []Item{it}
 }
 
 // An RPMDir is a directory of packages, which share one repodata.

@@ -7,6 +7,7 @@ package target
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -84,11 +85,16 @@ type Place struct {
 	Repository, Path string
 }
 
-// A Map says which repositories of a target take which kind of artifact.
+// A Map says which repositories of a target take which kind of artifact: those of the rules,
+// else the one of the kind.
 type Map struct {
 	Docker, Yum, Raw, Helm string
 	RawRPMs                bool // packages go to Raw, with repodata of our own: Item.Raw
 	Naming                 Naming
+	Rules                  []Rule
+	SplitArch              bool           // a docker repository for each arch, with the platforms' manifests in place of indexes
+	Groups                 []Group        // over the repositories, for who makes them
+	HTTPPorts              map[string]int // of the connectors of docker repositories and groups, for who makes them
 }
 
 // Default is the map that holds where no flag says otherwise.
@@ -96,8 +102,8 @@ func Default() Map {
 	return Map{Docker: "docker-hosted", Yum: "yum-hosted", Raw: "raw-hosted", Helm: "helm-hosted"}
 }
 
-// Refs returns the names of an image at the target: those the lock publishes, else
-// the one that the naming policy gives.
+// Refs returns the names of an image, before rules: those the lock publishes, else the one
+// that the naming policy gives.
 func (m Map) Refs(img manifest.Image) []Ref {
 	var refs []Ref
 	for _, p := range img.Publish {
@@ -113,17 +119,29 @@ func (m Map) Refs(img manifest.Image) []Ref {
 
 // RPM returns the place of a package, and whether that is in a raw repository.
 func (m Map) RPM(r manifest.RPM) (at Place, raw bool) {
+	otherwise := m.Yum
 	if m.RawRPMs {
-		return Place{m.Raw, r.Path()}, true
+		otherwise = m.Raw
 	}
-	return Place{m.Yum, r.Path()}, false
+	at, rule := m.place(manifest.KindRPM, r.Repo, otherwise)
+	at.Path = path.Join(at.Path, r.File())
+	return at, rule.Layout == LayoutRaw || rule.Layout == "" && m.RawRPMs
 }
 
 // File returns the place of a file.
-func (m Map) File(f manifest.File) Place { return Place{m.Raw, f.Path} }
+func (m Map) File(f manifest.File) Place { return m.FileAt(f.Path) }
+
+// FileAt returns the place of what has a path as files have it.
+func (m Map) FileAt(name string) Place {
+	at, _ := m.place(manifest.KindFile, name, m.Raw)
+	return at
+}
 
 // Chart returns the place of a chart.
-func (m Map) Chart(c manifest.Chart) Place { return Place{m.Helm, c.File()} }
+func (m Map) Chart(c manifest.Chart) Place {
+	at, _ := m.place(manifest.KindChart, c.Name, m.Helm)
+	return Place{at.Repository, c.File()}
+}
 
 // A Collision is one name at the target that several contents claim.
 type Collision struct {
@@ -143,7 +161,8 @@ func (c *Collision) ExitCode() int { return contentCode }
 const contentCode = 4
 
 // Collisions finds names at the target that different contents of the items claim,
-// sorted by name.
+// sorted by name; and directories in which the packages of two repository paths meet, for
+// their metadata would be one.
 func Collisions(items []Item) []*Collision {
 	claims := map[string]map[digest.Digest]string{}
 	claim := func(name, source string, d digest.Digest) {
@@ -162,7 +181,7 @@ func Collisions(items []Item) []*Collision {
 			claim(it.Place.Repository+"/"+it.Place.Path, it.Name, it.Digest)
 		}
 	}
-	out := repodataCollisions(items)
+	out := append(repodataCollisions(items), mergedDirs(items)...)
 	for name, by := range claims {
 		if len(by) < 2 {
 			continue
@@ -175,5 +194,24 @@ func Collisions(items []Item) []*Collision {
 		out = append(out, c)
 	}
 	slices.SortFunc(out, func(a, b *Collision) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func mergedDirs(items []Item) (out []*Collision) {
+	dirs := RPMDirs(items)
+	for len(dirs) > 0 {
+		n := 1
+		for n < len(dirs) && dirs[n].Place == dirs[0].Place {
+			n++
+		}
+		if n > 1 {
+			c := &Collision{Name: path.Join(dirs[0].Repository, dirs[0].Path)}
+			for _, d := range dirs[:n] {
+				c.Sources = append(c.Sources, "the RPMs of "+d.Repo)
+			}
+			out = append(out, c)
+		}
+		dirs = dirs[n:]
+	}
 	return out
 }

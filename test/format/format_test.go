@@ -227,6 +227,10 @@ func TestExamplesOfTheDocument(t *testing.T) {
 		var again []byte
 		if bytes.Contains(example, []byte("kind: Lock\n")) {
 			again = encoded(t, example)
+		} else if bytes.Contains(example, []byte("kind: Target\n")) {
+			if _, err := lockfile.DecodeTarget("format.md", example); err != nil {
+				t.Error(err)
+			}
 		} else if _, err := lockfile.DecodeRequest("format.md", example); err != nil {
 			t.Error(err)
 		}
@@ -235,8 +239,8 @@ func TestExamplesOfTheDocument(t *testing.T) {
 		}
 		seen++
 	}
-	if seen != 2 {
-		t.Errorf("%d examples, want a request and a lock", seen)
+	if seen != 3 {
+		t.Errorf("%d examples, want a request, a lock and a target map", seen)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"airbundle/internal/nexustest"
 	"airbundle/internal/rpmtest"
 )
 
@@ -39,16 +40,21 @@ var commands = map[string]command{
 	"forget":    nArgs(1, 1, func(ts *testscript.TestScript, args []string) { serverOf(ts, args[0]).forget() }),
 	"corrupt":   nArgs(4, 4, corrupt),
 	"delete":    nArgs(3, 3, remove),
+	"asset":     nArgs(4, 4, asset),
+	"store":     nArgs(4, 4, store),
 	"fetch":     nArgs(2, 2, fetch),
-	"layout":    nArgs(1, 1, layout),
-	"yumrepo":   nArgs(1, -1, makeRepository),
-	"damage":    nArgs(2, 2, damage),
-	"cut":       nArgs(2, 2, cut),
-	"replace":   nArgs(3, 3, replace),
-	"size":      nArgs(2, 2, size),
-	"capture":   nArgs(2, 2, capture),
-	"port":      nArgs(1, 1, port),
-	"await":     nArgs(1, 1, await),
+	"repository": nArgs(3, 3, func(ts *testscript.TestScript, args []string) {
+		ts.Check(nexusOf(ts, args[0]).CreateRepository(nexustest.Repository{Name: args[1], Format: args[2], Depth: 2}))
+	}),
+	"layout":  nArgs(1, 1, layout),
+	"yumrepo": nArgs(1, -1, makeRepository),
+	"damage":  nArgs(2, 2, damage),
+	"cut":     nArgs(2, 2, cut),
+	"replace": nArgs(3, 3, replace),
+	"size":    nArgs(2, 2, size),
+	"capture": nArgs(2, 2, capture),
+	"port":    nArgs(1, 1, port),
+	"await":   nArgs(1, 1, await),
 }
 
 // nArgs makes a command that takes least to most arguments (-1: any number) and no "!".

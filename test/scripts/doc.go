@@ -21,6 +21,9 @@
 //	forget NAME                   empty a server's list of requests
 //	corrupt NAME REPO PATH OFFSET invert a byte that a Nexus double stores
 //	delete NAME REPO PATH         delete an asset of a Nexus double
+//	asset NAME REPO PATH FILE     write what a Nexus double has at a path to a file
+//	store NAME REPO PATH FILE     the other way: somebody else's upload
+//	repository NAME REPO FORMAT   make a hosted repository at a Nexus double
 //	fetch URL FILE                download like curl --fail; waits for a server that starts
 //	layout FILE                   write an image as a plain OCI layout tar
 //	yumrepo DIR [PACKAGE...]      write a yum repository for each arch, DIR/x86_64 and

@@ -140,6 +140,16 @@ func remove(ts *testscript.TestScript, args []string) {
 	}
 }
 
+func asset(ts *testscript.TestScript, args []string) {
+	data, err := nexusOf(ts, args[0]).Read(args[1], args[2])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), data, 0o644))
+}
+
+func store(ts *testscript.TestScript, args []string) {
+	ts.Check(nexusOf(ts, args[0]).Put(args[1], args[2], []byte(ts.ReadFile(args[3]))))
+}
+
 // fetch waits for a server that another process is starting; any answer but 200 fails.
 func fetch(ts *testscript.TestScript, args []string) {
 	end := time.Now().Add(patience)

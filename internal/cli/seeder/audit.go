@@ -51,7 +51,7 @@ downloaded and hashed.`,
 	o.selection.addFlags(f)
 	o.jobs.AddFlag(f, 8, "`number` of requests at once")
 	f.BoolVar(&o.deep, "deep", false, "download and hash everything")
-	f.StringVar(&o.repoKey, "repo-key", "", "with --rpm-layout raw: repomd.xml must be signed by an armored OpenPGP public key in this `file`")
+	f.StringVar(&o.repoKey, "repo-key", "", "the armored public key in this `file` belongs to the --repo-sign-key of the push: repomd.xml in raw repositories must be signed by it, and the .repo files name it")
 	o.results.AddFlags(f, true)
 	o.trust.addFlags(f)
 	return cmd
@@ -73,12 +73,19 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	items, note, err := o.selection.items(b.Table, o.remote.registry != "")
+	places, items, note, err := o.selection.items(b.Table, o.remote.registry != "")
 	if err != nil {
 		return err
 	}
 	if len(keys) > 0 && !anyRaw(items) {
 		return cli.Usage("--repo-key needs --rpm-layout raw: a yum repository of a Nexus does not sign its metadata")
+	}
+	sign, err := repoKey(o.repoKey)
+	if err != nil {
+		return err
+	}
+	if items, err = o.selection.withYumConf(b.Table, places, &o.remote, items, sign); err != nil {
+		return err
 	}
 	to, seen, err := o.remote.auditTarget(ctx, s, o.results.Quiet, items)
 	if err != nil {

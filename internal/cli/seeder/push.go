@@ -11,6 +11,7 @@ import (
 	"airbundle/internal/cli"
 	"airbundle/internal/push"
 	"airbundle/internal/report"
+	"airbundle/internal/target"
 )
 
 type pushOptions struct {
@@ -41,11 +42,17 @@ that seeder serve offers, slices and all: repomd.xml last, and only when all pac
 that it names are there. --repo-sign-key signs it, as serve does, with the passphrase
 from SEEDER_REPO_SIGN_PASSPHRASE.
 
+With --target a file says which repository takes what; --docker-repo, --yum-repo,
+--raw-repo and --helm-repo win over its rule for all of a kind, its rules with a prefix
+win over them. The public keys of the RPMs and a .repo file for each set go into the raw
+repository, below keys/ and repos/; an edited .repo file is replaced only with --overwrite.
+
 Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 --password-file, or the docker config for the registry's host.`,
 		Example: `  seeder push k8s.bundle.tar --nexus http://10.19.90.29:8081
   seeder push k8s.bundle.tar --registry registry.local:5000 --plain-http registry.local:5000
-  seeder push k8s.bundle.tar --nexus https://nexus.local --arch aarch64 --dry-run`,
+  seeder push k8s.bundle.tar --nexus https://nexus.local --arch aarch64 --dry-run
+  seeder push k8s.bundle.tar --nexus https://nexus.local --target kubeoperator-3.16`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.path = args[0]
@@ -66,7 +73,7 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 }
 
 func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
-	if o.signKey != "" && o.selection.layout != layoutRaw {
+	if o.signKey != "" && o.selection.layout != target.LayoutRaw && o.selection.file == "" {
 		return cli.Usage("--repo-sign-key needs --rpm-layout raw: a yum repository of a Nexus writes its metadata itself")
 	}
 	signer, err := repoSigner(o.signKey)
@@ -78,8 +85,18 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 		return err
 	}
 	defer a.Close()
-	items, note, err := o.selection.items(a.Bundle().Table, o.remote.registry != "")
+	places, items, note, err := o.selection.items(a.Bundle().Table, o.remote.registry != "")
 	if err != nil {
+		return err
+	}
+	if signer != nil && !anyRaw(items) {
+		return cli.Usage("--repo-sign-key: no RPM of the selection goes to a raw repository, and a yum repository of a Nexus writes its metadata itself")
+	}
+	public, err := publicKey(signer)
+	if err != nil {
+		return err
+	}
+	if items, err = o.selection.withYumConf(a.Bundle().Table, places, &o.remote, items, public); err != nil {
 		return err
 	}
 	to, seen, err := o.remote.pushTarget(ctx, s, o.results.Quiet, items)

@@ -5,6 +5,7 @@ package seeder
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
+	"airbundle/targets"
 )
 
 // New returns the seeder command.
@@ -72,57 +74,51 @@ type selection struct {
 	only, arches []string
 	naming       string
 	layout       string
+	file         string // of the target map, or the name of a ready one
+	public       string
+	repoFiles    bool
 	places       target.Map
+	flags        *pflag.FlagSet
 }
 
 func (o *selection) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.only, "only", nil, "take only this `KIND|GROUP|NAME` (image, rpm, file, chart; a group of the lock; a name); may be repeated")
 	f.StringSliceVar(&o.arches, "arch", nil, "take only this arch (x86_64, aarch64); may be repeated")
-	f.StringVar(&o.layout, "rpm-layout", layoutYum, "RPMs go into the yum repository, which writes its metadata itself, or into the raw one with the metadata of seeder serve: `yum|raw`")
+	f.StringVar(&o.layout, "rpm-layout", target.LayoutYum, "RPMs go into the yum repository, which writes its metadata itself, or into the raw one with the metadata of seeder serve: `yum|raw`; a rule of --target with a layout wins")
+	f.StringVar(&o.public, "public-url", "", "`URL` of the Nexus as its clients know it, for the .repo files (default: that of --nexus)")
+	f.BoolVar(&o.repoFiles, "repo-files", true, "public keys and a .repo file for each set of RPMs in the raw repository, below keys/ and repos/")
 	o.addPlaces(f)
 }
 
-// The values of --rpm-layout; serve has no such flag.
-const layoutYum, layoutRaw = "yum", "raw"
-
 func (o *selection) addPlaces(f *pflag.FlagSet) {
-	o.places = target.Default()
+	o.places, o.flags = target.Default(), f
+	f.StringVar(&o.file, "target", "", "target map: a `FILE` that says which repository takes what, or the name of a ready one ("+strings.Join(targets.Names(), ", ")+")")
+	f.BoolVar(&o.places.SplitArch, "split-arch", false, "a docker repository for each arch, NAME-amd64 and NAME-arm64, with the manifests of its platform in place of indexes")
 	f.StringVar(&o.naming, "naming", "keep", "image names at the target: keep, prefix:NAME or flatten:NAME")
-	f.StringVar(&o.places.Docker, "docker-repo", o.places.Docker, "docker repository of the Nexus")
-	f.StringVar(&o.places.Yum, "yum-repo", o.places.Yum, "yum repository of the Nexus")
-	f.StringVar(&o.places.Raw, "raw-repo", o.places.Raw, "raw repository of the Nexus")
-	f.StringVar(&o.places.Helm, "helm-repo", o.places.Helm, "helm repository of the Nexus")
-}
-
-// targets returns the target map.
-func (o *selection) targets() (target.Map, error) {
-	naming, err := target.ParseNaming(o.naming)
-	if err != nil {
-		return o.places, cli.Usage("--naming: %v", err)
-	}
-	if o.layout != "" && o.layout != layoutYum && o.layout != layoutRaw {
-		return o.places, cli.Usage("--rpm-layout is yum or raw, not %q", o.layout)
-	}
-	o.places.Naming, o.places.RawRPMs = naming, o.layout == layoutRaw
-	return o.places, nil
+	f.StringVar(&o.places.Docker, "docker-repo", o.places.Docker, "docker repository of the Nexus, where no rule with a prefix in --target names another")
+	f.StringVar(&o.places.Yum, "yum-repo", o.places.Yum, "yum repository of the Nexus, likewise")
+	f.StringVar(&o.places.Raw, "raw-repo", o.places.Raw, "raw repository of the Nexus, likewise")
+	f.StringVar(&o.places.Helm, "helm-repo", o.places.Helm, "helm repository of the Nexus, likewise")
 }
 
 // items returns the selected artifacts. A plain registry takes images only: of a bundle
 // that holds more, the rest is left out, and the note says so. Who selects something
 // else in words is told that it cannot be done.
-func (o *selection) items(t *manifest.Table, imagesOnly bool) (items []target.Item, note string, err error) {
-	m, err := o.targets()
-	if err != nil {
-		return nil, "", err
+func (o *selection) items(t *manifest.Table, imagesOnly bool) (m target.Map, items []target.Item, note string, err error) {
+	if m, err = o.targets(); err != nil {
+		return m, nil, "", err
 	}
 	if imagesOnly && m.RawRPMs {
-		return nil, "", cli.Usage("--rpm-layout raw is for a Nexus: a plain registry takes images only")
+		return m, nil, "", cli.Usage("--rpm-layout raw is for a Nexus: a plain registry takes images only")
+	}
+	if imagesOnly && (o.file != "" || m.SplitArch) {
+		return m, nil, "", cli.Usage("--target and --split-arch are for a Nexus: a plain registry has no repositories to choose among")
 	}
 	if imagesOnly {
 		m.Docker = "" // a plain registry is one
 	}
 	if items, err = m.Items(t, target.Selection{Only: o.only, Arches: o.arches}); err != nil {
-		return nil, "", report.WithClass(report.ClassUsage, err)
+		return m, nil, "", report.WithClass(report.ClassUsage, err)
 	}
 	if imagesOnly {
 		all := len(items)
@@ -133,11 +129,11 @@ func (o *selection) items(t *manifest.Table, imagesOnly bool) (items []target.It
 	}
 	switch {
 	case len(items) == 0 && note != "":
-		return nil, "", cli.Usage("nothing to do: %s", note)
+		return m, nil, "", cli.Usage("nothing to do: %s", note)
 	case len(items) == 0:
-		return nil, "", cli.Usage("the selection is empty: nothing of the bundle matches")
+		return m, nil, "", cli.Usage("the selection is empty: nothing of the bundle matches")
 	}
-	return items, note, nil
+	return m, items, note, nil
 }
 
 // metadataNote says what becomes of the slices of repository metadata that belong to the

@@ -14,6 +14,7 @@ import (
 	"airbundle/internal/regular"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/createrepo"
+	"airbundle/internal/rpm/yumconf"
 	"airbundle/internal/serve"
 )
 
@@ -109,6 +110,23 @@ func readKey(flag, path string) ([]byte, error) {
 		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("%s %s: %w", flag, path, err))
 	}
 	return armored, nil
+}
+
+// repoKey reads the public key of who signed repository metadata, in the form in which a push
+// publishes it; no path means that nobody did.
+func repoKey(path string) (*yumconf.Key, error) {
+	if path == "" {
+		return nil, nil
+	}
+	armored, err := readKey("--repo-key", path)
+	if err != nil {
+		return nil, err
+	}
+	fingerprint, text, err := createrepo.PublicKey(armored)
+	if err != nil {
+		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--repo-key %s: %w", path, err))
+	}
+	return &yumconf.Key{ID: fingerprint, Armor: text}, nil
 }
 
 // repoSigner reads the key that signs repository metadata; no path means no signer. No

@@ -10,6 +10,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"airbundle/internal/rpm"
 )
 
 // ErrLocked says that a private key has a passphrase that was not given.
@@ -106,4 +108,19 @@ func (s *Signer) PublicKey() (string, error) {
 	}
 	out.WriteByte('\n')
 	return out.String(), nil
+}
+
+// PublicKey reads one armored public key and returns its fingerprint and the form in which
+// its Signer writes it.
+func PublicKey(armored []byte) (fingerprint, text string, err error) {
+	keys, err := rpm.ReadKeys(string(armored))
+	switch {
+	case err != nil:
+		return "", "", err
+	case len(keys) != 1:
+		return "", "", fmt.Errorf("it holds %d keys, want one", len(keys))
+	}
+	s := &Signer{keys[0]}
+	text, err = s.PublicKey()
+	return s.Fingerprint(), text, err
 }

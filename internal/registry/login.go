@@ -51,6 +51,14 @@ func NewLogin(base *url.URL, user, password string, tokenHosts ...string) *Login
 	}
 }
 
+// At returns a login with the same credentials for another origin of the same server,
+// such as a connector port that its API names.
+func (l *Login) At(origin *url.URL) *Login {
+	at := NewLogin(origin, l.user, l.password, l.tokenHosts...)
+	_, at.refused = l.known()
+	return at
+}
+
 // Do sends req with the credentials. A 401 that stands, and a 429 that blocks the
 // login, are errors; any other answer is the caller's. Scopes are what a token
 // has to be good for, such as "repository:team/app:pull".
@@ -200,6 +208,12 @@ func (l *Login) unauthorized(c *http.Client, req *http.Request, resp *http.Respo
 	l.challenge = challenge
 	l.mu.Unlock()
 	token, terr := l.fetch(req.Context(), c, challenge, scopes, key)
+	if as[*realmError](terr) && l.user != "" {
+		// Nexus 3.77 to 3.80 name realms that lead nowhere. The login was shown and refused.
+		err = fmt.Errorf("%w; and %w", err, terr)
+		l.refuse(err)
+		return nil, err
+	}
 	if terr != nil {
 		return nil, terr
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -24,7 +25,7 @@ import (
 func (r *Registry) PushManifest(ctx context.Context, repo, ref, mediaType string, raw []byte) error {
 	p := &manifestPush{r: r, repo: repo, ref: ref, mediaType: mediaType, raw: raw}
 	if err := p.run(ctx); err != nil {
-		return fmt.Errorf("push manifest %s to %s: %w", ref, r.name(repo), err)
+		return fmt.Errorf("push manifest %s to %s: %w", ref, r.name(repo), p.advise(advise(err)))
 	}
 	return nil
 }
@@ -35,6 +36,23 @@ type manifestPush struct {
 	raw                  []byte
 	want                 digest.Digest
 }
+
+// advise says what to do where a server does not take the OCI form. It is never
+// converted: that would change the digest by which everybody knows the image.
+func (p *manifestPush) advise(err error) error {
+	a, ok := errors.AsType[*answer](err)
+	switch {
+	case !ok || !strings.HasPrefix(p.mediaType, "application/vnd.oci."):
+		return err
+	case a.has("MANIFEST_INVALID", "UNSUPPORTED"), a.Code == http.StatusUnsupportedMediaType:
+		return refuse("%w (the server does not take %s; Nexus does officially from 3.71 on: use that, or a source of the image in Docker's own form)", err, p.mediaType)
+	case a.Code == http.StatusInternalServerError && manifestIsIndex(p.mediaType):
+		return refuse("%w (Nexus before 3.71 may fail so at an index that lists more than plain images: use a newer one, or push without the rest, --arch)", err)
+	}
+	return err
+}
+
+func manifestIsIndex(mediaType string) bool { return strings.Contains(mediaType, "image.index") }
 
 func (p *manifestPush) run(ctx context.Context) error {
 	p.want = digest.FromBytes(p.raw)

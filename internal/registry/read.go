@@ -40,7 +40,9 @@ func (r *Registry) Resolve(ctx context.Context, repo, ref string) (ocispec.Descr
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	resp, err := r.do(ctx, http.MethodHead, u, accept, pull(repo))
+	// Nexus 3.96.0 and .1 answer HEAD of a manifest with 500; GET works, so HEAD is not repeated.
+	head := httpx.FinalStatus(ctx, http.StatusInternalServerError)
+	resp, err := r.do(head, http.MethodHead, u, accept, pull(repo))
 	if err == nil {
 		err = CheckStatus(resp, http.StatusOK)
 	}

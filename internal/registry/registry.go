@@ -53,6 +53,12 @@ type Options struct {
 	// answers that it wants a session, and mounting is not tried, because a blob is
 	// kept once for all image names.
 	SinglePost bool
+	// OneHost is for Nexus too: uploads that it sends to another host, port or scheme go
+	// to the same path here. Without it they are refused.
+	OneHost bool
+	// Wider finds another way to the same registry, which is taken for a blob that is
+	// refused as too large (413) on this one, by a proxy in front. Nil: there is none.
+	Wider func(context.Context) (*Registry, error)
 	// Retry says how often an upload is begun.
 	Retry Retry
 }
@@ -63,6 +69,8 @@ type Registry struct {
 	client     *http.Client
 	login      *Login
 	retry      Retry
+	oneHost    bool
+	wider      func(context.Context) (*Registry, error)
 	singlePost atomic.Bool
 }
 
@@ -74,7 +82,7 @@ func New(o Options) *Registry {
 		base = *base.JoinPath("/") // one slash before it, which the URL of a caller may lack
 	}
 	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
-	r := &Registry{base: &base, client: o.Client, login: o.Login, retry: o.Retry}
+	r := &Registry{base: &base, client: o.Client, login: o.Login, oneHost: o.OneHost, wider: o.Wider, retry: o.Retry}
 	if r.client == nil {
 		r.client = http.DefaultClient
 	}
@@ -95,6 +103,29 @@ func (r *Registry) Ping(ctx context.Context) error {
 		return fmt.Errorf("ask registry %s: %w", httpx.RedactURL(r.base), err)
 	}
 	return resp.Body.Close()
+}
+
+// Speaks asks, with no login, whether what answers at the base is a registry: 200 or 401,
+// with the header by which registries name their API. It returns the headers of the
+// answer. The credentials of somebody who asked the wrong port stay with him.
+func (r *Registry) Speaks(ctx context.Context) (http.Header, error) {
+	u := r.base.JoinPath("v2/")
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := send(r.client, req)
+	if err == nil {
+		err = CheckStatus(resp, http.StatusOK, http.StatusUnauthorized)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask registry %s: %w", httpx.RedactURL(r.base), err)
+	}
+	_ = resp.Body.Close()
+	if resp.Header.Get("Docker-Distribution-Api-Version") == "" {
+		return nil, refuse("what answers at %s is no registry: %s without a Docker-Distribution-Api-Version", httpx.RedactURL(u), resp.Status)
+	}
+	return resp.Header, nil
 }
 
 // url builds the URL of something in repo. The grammar of names is checked, so

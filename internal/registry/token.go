@@ -18,7 +18,7 @@ const maxToken = 1 << 20
 func (l *Login) fetch(ctx context.Context, c *http.Client, challenge map[string]string, scopes []string, key string) (string, error) {
 	realm, err := l.realm(challenge["realm"])
 	if err != nil {
-		return "", err
+		return "", &realmError{err}
 	}
 	q := realm.Query()
 	if s := challenge["service"]; s != "" {
@@ -57,6 +57,12 @@ func (l *Login) fetch(ctx context.Context, c *http.Client, challenge map[string]
 	l.mu.Unlock()
 	return token, nil
 }
+
+// A realmError says that a challenge names a token server that is not asked.
+type realmError struct{ err error }
+
+func (e *realmError) Error() string { return e.err.Error() }
+func (e *realmError) Unwrap() error { return e.err }
 
 func askToken(c *http.Client, req *http.Request) (string, error) {
 	resp, err := send(c, req)

@@ -29,7 +29,7 @@ func (r *Registry) PushBlob(ctx context.Context, repo string, d ocispec.Descript
 	u := &upload{r: r, repo: repo, desc: d}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("push blob %s to %s: %w", d.Digest, r.name(repo), err)
+			err = fmt.Errorf("push blob %s to %s: %w", d.Digest, r.name(repo), advise(err))
 		}
 	}()
 	there, err := u.there(ctx)
@@ -75,7 +75,7 @@ func (r *Registry) UploadBlob(ctx context.Context, repo string, d ocispec.Descri
 	u := &upload{r: r, repo: repo, desc: d}
 	sent, _, err = u.run(ctx, open, nil)
 	if err != nil {
-		return sent, fmt.Errorf("upload blob %s to %s: %w", d.Digest, r.name(repo), err)
+		return sent, fmt.Errorf("upload blob %s to %s: %w", d.Digest, r.name(repo), advise(err))
 	}
 	return sent, nil
 }
@@ -134,7 +134,7 @@ func (u *upload) mount(ctx context.Context, from []string) (bool, error) {
 			return true, u.confirm(ctx, resp)
 		}
 		if u.session == nil {
-			if u.session, err = u.r.location(resp); err != nil {
+			if u.session, err = u.location(resp); err != nil {
 				return false, err
 			}
 		}
@@ -154,6 +154,11 @@ func (u *upload) run(ctx context.Context, open func(context.Context) (io.ReadClo
 	u.how = Sent
 	t := &Transfer{Desc: u.desc, Open: open, Retry: u.r.retry, Arrived: arrived}
 	sent, err := t.Run(ctx, u.once)
+	if httpx.StatusCode(err) == http.StatusRequestEntityTooLarge && u.r.wider != nil {
+		var more int64
+		more, err = u.aside(ctx, open, err)
+		sent += more
+	}
 	if err != nil {
 		return sent, "", err
 	}
@@ -211,7 +216,7 @@ func (u *upload) begin(ctx context.Context) (*url.URL, error) {
 		return nil, err
 	}
 	_ = resp.Body.Close()
-	return u.r.location(resp)
+	return u.location(resp)
 }
 
 // post uploads in a single request. A registry that wants a session says 202; it
@@ -228,7 +233,7 @@ func (u *upload) post(ctx context.Context, b *Body) (*http.Response, error) {
 	}
 	_ = resp.Body.Close()
 	u.r.singlePost.Store(false)
-	if u.session, err = u.r.location(resp); err != nil {
+	if u.session, err = u.location(resp); err != nil {
 		return nil, err
 	}
 	return nil, &againError{errors.New("the registry does not take a blob in a single POST")}
@@ -277,30 +282,4 @@ func (u *upload) confirm(ctx context.Context, resp *http.Response) error {
 		return fmt.Errorf("read back what was uploaded: %w", err)
 	}
 	return nil
-}
-
-// location is where an answer sends the upload: on this registry, or nowhere.
-// Nexus leaves the prefix of its own path out.
-func (r *Registry) location(resp *http.Response) (*url.URL, error) {
-	raw := resp.Header.Get("Location")
-	if raw == "" {
-		return nil, refuse("the registry opened an upload but did not say where")
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return nil, refuse("the registry sends the upload to %s", httpx.Redact(raw))
-	}
-	u = resp.Request.URL.ResolveReference(u)
-	if !httpx.SameOrigin(u, r.base) || u.User != nil {
-		return nil, refuse("the registry %s://%s sends the upload to %s: refused, another host, port or scheme",
-			r.base.Scheme, r.base.Host, httpx.RedactURL(u))
-	}
-	if p := r.base.Path; p != "" && !strings.HasPrefix(u.Path, p+"/") && strings.HasPrefix(u.Path, "/v2/") {
-		u.Path = p + u.Path
-		if u.RawPath != "" {
-			u.RawPath = r.base.EscapedPath() + u.RawPath
-		}
-	}
-	u.Fragment = ""
-	return u, nil
 }

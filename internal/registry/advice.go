@@ -1,0 +1,47 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"airbundle/internal/httpx"
+)
+
+// advice is what an operator may do about answers that do not say it themselves. The
+// texts are those of Nexus.
+var advice = []struct {
+	code int    // 0: any
+	says string // in lower case; empty: whatever it says
+	todo string
+}{
+	{0, "payment required", "the usage caps of the Community Edition are reached: it takes nothing new until the administrator has made room or has a licence"},
+	{0, "deploying to groups", "only Nexus Pro takes pushes to a group: name the hosted repository"},
+	{0, "is not supported by this url", "nothing that takes images answers there: is it a hosted docker repository, and is the URL complete?"},
+	{http.StatusServiceUnavailable, "repository offline", "set the repository online"},
+	{http.StatusBadRequest, " is read-only", "the repository's deployment policy is read-only: set it to allow redeploy"},
+	{http.StatusRequestEntityTooLarge, "", "a proxy in front of the server limits the size of requests: raise it (nginx: client_max_body_size 0) or go around it"},
+}
+
+// advise adds what to do to an answer of the server, where that is known.
+func advise(err error) error {
+	if todo := Advice(err); todo != "" {
+		return fmt.Errorf("%w (%s)", err, todo)
+	}
+	return err
+}
+
+// Advice is what an operator may do about an answer that err is about, in words; empty
+// where that is not known.
+func Advice(err error) string {
+	se, ok := errors.AsType[*httpx.StatusError](err)
+	if !ok {
+		return ""
+	}
+	for _, a := range advice {
+		if (a.code == 0 || a.code == se.Code) && se.Says(a.says) {
+			return a.todo
+		}
+	}
+	return ""
+}

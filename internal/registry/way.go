@@ -1,0 +1,67 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"airbundle/internal/httpx"
+)
+
+// aside sends the blob by the wider way, and asks on this one whether it came: a port
+// that leads to another repository would take it all the same.
+func (u *upload) aside(ctx context.Context, open func(context.Context) (io.ReadCloser, error), refusal error) (int64, error) {
+	other, err := u.r.wider(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("%w (and no other way was found: %w)", refusal, err)
+	}
+	sent, err := other.UploadBlob(ctx, u.repo, u.desc, open)
+	if err != nil {
+		return sent, fmt.Errorf("%w (so it was tried another way: %w)", refusal, err)
+	}
+	there, err := u.there(ctx)
+	if err == nil && !there {
+		err = refuse("%w; what %s took did not come here: its port leads to another repository", refusal, other.base.Host)
+	}
+	return sent, err
+}
+
+// location is where an answer sends the upload: on this registry, or nowhere.
+//
+// Nexus leaves the prefix of its own path out, and behind a proxy, or with a base URL
+// in its settings that is out of date, it names another host, port, scheme or context
+// path. The path is this registry's own all the same, so it is asked for here; nothing
+// is ever sent elsewhere.
+func (u *upload) location(resp *http.Response) (*url.URL, error) {
+	base := u.r.base
+	raw := resp.Header.Get("Location")
+	if raw == "" {
+		return nil, refuse("the registry opened an upload but did not say where")
+	}
+	to, err := url.Parse(raw)
+	if err != nil {
+		return nil, refuse("the registry sends the upload to %s", httpx.Redact(raw))
+	}
+	to = resp.Request.URL.ResolveReference(to)
+	own := httpx.SameOrigin(to, base) && to.User == nil
+	if !own && !u.r.oneHost {
+		return nil, refuse("the registry %s://%s sends the upload to %s: refused, another host, port or scheme",
+			base.Scheme, base.Host, httpx.RedactURL(to))
+	}
+	to.Fragment = ""
+	if own && strings.HasPrefix(to.Path, base.Path+"/") {
+		return to, nil
+	}
+	// The grammar of repository names has nothing that would be escaped.
+	_, session, ok := strings.Cut(to.EscapedPath(), "/v2/"+u.repo+"/blobs/uploads/")
+	if !ok || strings.Contains(session, "/") || strings.Trim(session, ".") == "" {
+		return nil, refuse("the registry %s sends the upload to %s: refused, that is no upload of %s",
+			httpx.RedactURL(base), httpx.RedactURL(to), u.repo)
+	}
+	here := base.JoinPath("v2", u.repo, "blobs", "uploads", session)
+	here.RawQuery = to.RawQuery
+	return here, nil
+}

@@ -27,13 +27,13 @@ type Asset struct {
 //
 // HEAD tells the size and, from 3.71 on, the SHA-1. The SHA-256 is in the search
 // API only, which lags behind; its word counts when it is about the content that
-// HEAD has seen. For an RPM it is not asked: the repository's metadata tells.
+// HEAD has seen. For an RPM in a yum repository it is not asked: the metadata tells.
 func (n *Nexus) Stat(ctx context.Context, repo, path string) (Asset, error) {
 	a, err := n.head(ctx, repo, path)
 	if err != nil {
 		return Asset{}, n.failed("look for", repo, path, err)
 	}
-	if a.Checksums["sha1"] == "" || strings.HasSuffix(path, ".rpm") {
+	if a.Checksums["sha1"] == "" || n.format(repo) == "yum" && strings.HasSuffix(path, ".rpm") {
 		return a, nil // nothing keeps a SHA-256 of it, or something better does
 	}
 	sums, err := n.search(ctx, repo, path, "name", "/"+path, a)
@@ -44,6 +44,13 @@ func (n *Nexus) Stat(ctx context.Context, repo, path string) (Asset, error) {
 		a.Checksums = sums
 	}
 	return a, nil
+}
+
+// format is that of a repository; empty when Check has not seen it.
+func (n *Nexus) format(repo string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.formats[repo]
 }
 
 var etagSHA1 = regexp.MustCompile(`^"([0-9a-f]{40})"$`)

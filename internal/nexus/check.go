@@ -11,6 +11,7 @@ import (
 	"airbundle/internal/httpx"
 	"airbundle/internal/registry"
 	"airbundle/internal/report"
+	"airbundle/internal/target"
 )
 
 const (
@@ -24,6 +25,25 @@ type Info struct {
 	Edition      string // OSS, COMMUNITY or PRO; empty when a proxy hides it
 	ReadOnly     bool   // it takes no writes now
 	Repositories []Repository
+}
+
+// OCI says how far the server takes OCI manifests: officially from 3.71 on. One that hides
+// its version is taken for such a one; it will say what it refuses.
+func (i Info) OCI() target.OCI {
+	if older(i.Version, 3, 71) {
+		return target.OCIUnofficial
+	}
+	return target.OCIOfficial
+}
+
+// older compares the beginning of a version such as "3.40.1-01". A text that is none is
+// not older.
+func older(version string, major, minor int) bool {
+	var a, b int
+	if n, err := fmt.Sscanf(version, "%d.%d", &a, &b); n != 2 || err != nil {
+		return false
+	}
+	return a < major || a == major && b < minor
 }
 
 // A Repository is one that the account may browse. Others may exist.
@@ -107,6 +127,11 @@ func (n *Nexus) swaggerVersion(ctx context.Context) string {
 func (n *Nexus) repositories(ctx context.Context) ([]Repository, error) {
 	var list []Repository
 	err := n.getJSON(ctx, n.rest(nil, "v1", "repositories"), maxRepositories, &list)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range list {
+		n.formats[r.Name] = r.Format
+	}
 	return list, err
 }
 

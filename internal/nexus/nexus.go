@@ -36,6 +36,9 @@ type Options struct {
 	// Username and Password are sent as Basic credentials with every request but
 	// those that ask for the server's state.
 	Username, Password string
+	// PlainHTTP names the docker connectors (host:port) that may be spoken to without TLS
+	// although URL has it.
+	PlainHTTP []string
 	// Retry says how often an upload is begun.
 	Retry registry.Retry
 }
@@ -45,11 +48,13 @@ type Nexus struct {
 	base     *url.URL
 	client   *http.Client
 	login    *registry.Login
+	plain    []string
 	retry    registry.Retry
 	noSearch atomic.Bool // the search API failed; what it tells can be had in other ways
 
-	mu     sync.Mutex
-	docker map[string]*registry.Registry // by repository
+	mu      sync.Mutex
+	docker  map[string]*dockerWays // by repository
+	formats map[string]string      // of the repositories that Check has seen
 }
 
 // New returns a client. It does not touch the network.
@@ -57,27 +62,12 @@ func New(o Options) *Nexus {
 	base := *o.URL
 	base.User, base.RawQuery, base.Fragment = nil, "", ""
 	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
-	n := &Nexus{base: &base, client: o.Client, retry: o.Retry, docker: map[string]*registry.Registry{}}
+	n := &Nexus{base: &base, client: o.Client, plain: o.PlainHTTP, retry: o.Retry, docker: map[string]*dockerWays{}, formats: map[string]string{}}
 	if n.client == nil {
 		n.client = http.DefaultClient
 	}
 	n.login = registry.NewLogin(&base, o.Username, o.Password)
 	return n
-}
-
-// Docker returns the client for a docker repository on the main port, where no
-// connector port has to be known. It shares the login, and is the same one each time,
-// for it learns how the server wants its uploads.
-func (n *Nexus) Docker(repo string) *registry.Registry {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.docker[repo] == nil {
-		n.docker[repo] = registry.New(registry.Options{
-			Base: n.base.JoinPath("repository", repo), Client: n.client,
-			Login: n.login, SinglePost: true, Retry: n.retry,
-		})
-	}
-	return n.docker[repo]
 }
 
 // rest builds the URL of a REST resource.
@@ -148,9 +138,18 @@ func (n *Nexus) failed(doing, repo, path string, err error) error {
 	case http.StatusNotFound:
 		err = &registry.NotFoundError{Err: err}
 	case http.StatusForbidden:
-		hint = fmt.Sprintf(" (the account needs the privileges read, browse, add and edit on %s)", repo)
-	case http.StatusRequestEntityTooLarge:
-		hint = " (a proxy in front of Nexus limits the size of requests)"
+		hint = fmt.Sprintf("the account needs the privileges read, browse, add and edit on %s", repo)
+	case http.StatusMethodNotAllowed:
+		hint = fmt.Sprintf("%s takes no uploads: is it a group or a proxy? name the hosted repository", repo)
+	}
+	if se, ok := errors.AsType[*httpx.StatusError](err); ok && (se.Says("detected content type") || se.Says("content type could not be determined")) {
+		hint = fmt.Sprintf("%s holds the content against the file's name: switch its strict content type validation off", repo)
+	}
+	if todo := registry.Advice(err); todo != "" {
+		hint = todo
+	}
+	if hint != "" {
+		hint = " (" + hint + ")"
 	}
 	return fmt.Errorf("%s %s/%s: %w%s", doing, repo, path, err, hint)
 }

@@ -97,7 +97,20 @@ func (p *put) run(ctx context.Context, overwrite bool) (int64, string, error) {
 		again, err = p.send(ctx, t)
 		sent += again
 	}
+	if _, ok := errors.AsType[*digestio.MismatchError](err); ok && got.state == absent && !p.damaged {
+		err = p.leftover(ctx, err)
+	}
 	return sent, p.how, err
+}
+
+// leftover says so when the server keeps what came of content that turned out to be
+// damaged. It is shorter than the content, whose last byte is held back until all of it
+// is verified, and is not deleted: nothing here deletes.
+func (p *put) leftover(ctx context.Context, err error) error {
+	if a, herr := p.n.head(ctx, p.repo, p.path); herr == nil {
+		return fmt.Errorf("%w; the server keeps the %d bytes that had come: replace them with --overwrite, or delete them", err, a.Size)
+	}
+	return err
 }
 
 func (p *put) send(ctx context.Context, t *registry.Transfer) (int64, error) {

@@ -314,17 +314,3 @@ func TestDockerTagAfterDigest(t *testing.T) {
 		t.Errorf("class %d", report.Classify(err))
 	}
 }
-
-// The server's uploads lead to another machine: nothing goes there.
-func TestDockerLocationElsewhere(t *testing.T) {
-	asked := 0
-	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
-	defer other.Close()
-	_, n := start(t, nexustest.Options{Quirks: nexustest.Quirks{NoSinglePost: true}, Faults: []nexustest.Fault{{Do: nexustest.AbsoluteLocation(other.URL)}}})
-	src := &source{data: content(1000)}
-	_, _, err := n.Docker("docker").PushBlob(t.Context(), "a", describe(src.data), nil, src.open)
-	matches(t, err, "refused, another host")
-	if asked != 0 {
-		t.Errorf("%d requests went there", asked)
-	}
-}

@@ -259,7 +259,7 @@ func TestContractLogin(t *testing.T) {
 		{name: "3.2/BASIC in upper case", o: nexustest.Options{Repositories: bearer}, client: wrong, do: once},
 		{name: "3.2/realm null://", o: nexustest.Options{Repositories: bearer, Faults: []nexustest.Fault{{Do: nexustest.NullRealm()}}}, client: wrong, do: once},
 		{name: "3.2/realm with a doubled port", o: nexustest.Options{Repositories: bearer, Faults: []nexustest.Fault{{Do: nexustest.EditHeader(func(h http.Header) {
-			h["WWW-Authenticate"] = []string{`Bearer realm="https://nexus.local:8443:8443/v2/token",service="x"`} //nolint:staticcheck // as Nexus spells it
+			h["WWW-Authenticate"] = []string{`Bearer realm="https://nexus.local:8443:8443/v2/token",service="x"`}
 		})}}}, client: wrong, do: once},
 		{name: "3.2/broken realm beside a good login", o: nexustest.Options{Repositories: bearer, TokenRealm: true, Faults: []nexustest.Fault{{Do: nexustest.NullRealm()}}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
 			if err := newImage(t, v2s2).push(t, n.Docker("tokens"), "a", "v1"); err != nil {

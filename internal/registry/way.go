@@ -55,13 +55,14 @@ func (u *upload) location(resp *http.Response) (*url.URL, error) {
 	if own && strings.HasPrefix(to.Path, base.Path+"/") {
 		return to, nil
 	}
-	// The grammar of repository names has nothing that would be escaped.
-	_, session, ok := strings.Cut(to.EscapedPath(), "/v2/"+u.repo+"/blobs/uploads/")
-	if !ok || strings.Contains(session, "/") || strings.Trim(session, ".") == "" {
+	mark := "/v2/" + u.repo + "/blobs/uploads/" // with nothing in it that would be escaped
+	_, session, ok := strings.Cut(to.EscapedPath(), mark)
+	id, err := url.PathUnescape(session)
+	if !ok || err != nil || strings.Contains(id, "/") || strings.Trim(id, ".") == "" {
 		return nil, refuse("the registry %s sends the upload to %s: refused, that is no upload of %s",
 			httpx.RedactURL(base), httpx.RedactURL(to), u.repo)
 	}
-	here := base.JoinPath("v2", u.repo, "blobs", "uploads", session)
-	here.RawQuery = to.RawQuery
-	return here, nil
+	here := *base
+	here.Path, here.RawPath, here.RawQuery = base.Path+mark+id, base.EscapedPath()+mark+session, to.RawQuery
+	return &here, nil
 }

@@ -124,6 +124,11 @@ func (f *Fixture) single(fl flavour, source, goArch string, layers ...string) {
 	f.Lock.Absent = append(f.Lock.Absent, lockfile.Absent{Source: source, Arch: "aarch64", Why: "made for one arch"})
 }
 
+// AddArtifact adds an OCI manifest of which config and layer are no image's.
+func (f *Fixture) AddArtifact(source string) {
+	f.single(flavour{manifest: ocispec.MediaTypeImageManifest, config: "application/vnd.example.config.v1+json", layer: "application/vnd.example.model"}, source, "amd64", "model")
+}
+
 func (f *Fixture) rpm(t testing.TB, arch string, key *rpmtest.Signer) {
 	f.AddRPM(t, "os/"+arch, rpmtest.Spec{Name: "hello", Version: "1.2", Release: "3", Arch: arch, Key: key, Files: []rpmtest.File{{Path: "/usr/share/hello", Body: "hello from " + arch}}})
 }

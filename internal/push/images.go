@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/digestio"
+	"airbundle/internal/httpx"
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
@@ -124,6 +126,9 @@ func (r *run) publications(ctx context.Context, it target.Item) []*publication {
 	if err == nil && !it.Partial {
 		alone(tree, it.Digest)
 	}
+	if err == nil {
+		err = r.judgeOCI(it, tree)
+	}
 	if err != nil {
 		r.failed(record(it, ""), report.WithClass(classOfRead(err), err))
 		return nil
@@ -192,6 +197,16 @@ func (p *publication) manifests() []manifest.ImageManifest {
 		return p.below
 	}
 	return append(slices.Clone(p.below), p.top)
+}
+
+// untagged are the manifests to be put under their digests. A top with tags is put under
+// them and no more: a Nexus on OrientDB that allows no redeployment takes a manifest for
+// one name only, and every registry finds by its digest what has a tag.
+func (p *publication) untagged() []manifest.ImageManifest {
+	if slices.Contains(p.tags, "") {
+		return p.manifests()
+	}
+	return p.below
 }
 
 func (p *publication) nameless() bool {
@@ -310,7 +325,7 @@ func (r *run) finish(ctx context.Context, p *publication) {
 		return
 	}
 	changed := false
-	for _, m := range p.manifests() {
+	for _, m := range p.untagged() {
 		put, err := r.putManifest(ctx, p, m)
 		if err != nil {
 			for _, tag := range p.tags {
@@ -349,7 +364,8 @@ func (r *run) putManifest(ctx context.Context, p *publication, m manifest.ImageM
 	if err == nil && have.Digest == m.Desc.Digest {
 		return false, nil
 	}
-	if err != nil && !errors.Is(err, errdef.ErrNotFound) {
+	// Nexus 3.96.0 and .1 may answer 500 for any manifest; putting one again does no harm.
+	if unknown := httpx.StatusCode(err) == http.StatusInternalServerError; err != nil && !unknown && !errors.Is(err, errdef.ErrNotFound) {
 		return false, err
 	}
 	if r.o.DryRun {

@@ -89,6 +89,7 @@ type Target struct {
 	Name   string                         // for messages: URL or host, without credentials
 	Images func(repository string) Images // the registry in a repository of a Nexus; "" for a plain one
 	Assets Assets
+	OCI    target.OCI // how far Images take the OCI form
 	// Version is what the server calls itself, "3.40.1-01"; empty when that is not known.
 	Version string
 }
@@ -102,6 +103,7 @@ type Options struct {
 	MetadataPoll time.Duration      // until the second look, longer before each further one; default 5 s
 	ReadyWait    time.Duration      // for the first metadata of a new yum repository; default 5 min, MetadataWait at most
 	Waiting      func(Wait)         // told at each look at metadata that is not there yet; by several goroutines
+	AcceptOCI    bool               // put also what the target is known not to take, or not for good
 	Sign         *createrepo.Signer // of the metadata beside RPMs in raw repositories; nil: it is not signed
 	Progress     progress.Sink      // default progress.Discard; what is present already counts as done
 	Planned      func(int64)        // told once of the bytes to settle, before the first is sent
@@ -130,6 +132,7 @@ type run struct {
 
 	mu    sync.Mutex
 	there map[string]bool // packages that were tried, by their path in the bundle: are they there?
+	oci   int             // images that the target takes, but not officially
 	held  []held          // RPMs and charts that are there but not seen in metadata yet
 	zstd  []string        // paths of packages that the server may not be able to read
 
@@ -171,6 +174,7 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.It
 	r.makeRepodata(ctx, items)
 	tasks := r.assetTasks(items)
 	imageTasks := r.imageTasks(ctx, items)
+	rep.Notes = r.ociNotes()
 	if o.Planned != nil {
 		o.Planned(r.total.Load())
 	}
@@ -178,7 +182,7 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.It
 	r.putRepodata(ctx)
 	r.awaitMetadata(ctx)
 	r.putYumConf(ctx, items)
-	rep.Notes = r.yumNotes(items)
+	rep.Notes = append(rep.Notes, r.yumNotes(items)...)
 	sum := &Summary{Artifacts: target.Artifacts(items), Sent: r.sent.Load(), Skipped: r.skipped.Load(), Seconds: time.Since(start).Seconds()}
 	return rep, sum, interrupted(ctx)
 }

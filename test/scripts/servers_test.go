@@ -112,7 +112,7 @@ func startNexus(ts *testscript.TestScript, args []string) {
 		Profile: nexustest.Profile(args[1]),
 		Users:   []nexustest.User{{Name: user, Password: password}},
 		Repositories: []nexustest.Repository{
-			{Name: "docker-hosted", Format: "docker"},
+			{Name: "docker-hosted", Format: "docker", Port: nexustest.AnyPort},
 			{Name: "yum-hosted", Format: "yum", Depth: 2},
 			{Name: "raw-hosted", Format: "raw"},
 			{Name: "helm-hosted", Format: "helm"},

@@ -19,6 +19,7 @@ type pushOptions struct {
 	jobs      cli.Jobs
 	dryRun    bool
 	overwrite bool
+	acceptOCI bool
 	signKey   string
 	wait      time.Duration
 	results   cli.Results
@@ -65,6 +66,7 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 	o.jobs.AddFlag(f, 8, "`number` of transfers at once")
 	f.BoolVar(&o.dryRun, "dry-run", false, "ask the target what is missing, send nothing")
 	f.BoolVar(&o.overwrite, "overwrite", false, "replace what the target holds under the same name")
+	f.BoolVar(&o.acceptOCI, "accept-oci", false, "send images also that a Nexus before 3.71 is known to break on: artifacts, attestations")
 	f.StringVar(&o.signKey, "repo-sign-key", "", "with --rpm-layout raw: sign yum metadata with the armored OpenPGP private key in this `file`")
 	f.DurationVar(&o.wait, "metadata-wait", 0, "wait this long for the served yum metadata and index.yaml (default 15m and 1s per RPM or chart)")
 	o.results.AddFlags(f, true)
@@ -106,7 +108,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	talk := cli.NewTalk(s, o.results.Quiet)
 	bar := cli.NewBar(s, o.results.Quiet, "push", -1)
 	rep, sum, err := push.Run(ctx, a.Bundle(), a, items, to, push.Options{
-		Jobs: int(o.jobs), Overwrite: o.overwrite, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar, Planned: bar.SetTotal,
+		Jobs: int(o.jobs), Overwrite: o.overwrite, AcceptOCI: o.acceptOCI, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar, Planned: bar.SetTotal,
 		Sign: signer, Waiting: (&waiting{talk: talk, bar: bar, terminal: s.Terminal}).told,
 		Done: func(rec report.Record) {
 			talk.Item("%s %s %s (%s, %.1f s)", rec.State, rec.Kind, rec.Place, cli.Bytes(rec.Bytes), rec.Seconds)

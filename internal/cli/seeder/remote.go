@@ -32,6 +32,7 @@ type remote struct {
 	username        string
 	passwordFile    string
 	passwordStdin   bool
+	dockerVia       string
 	net             cli.Network
 }
 
@@ -41,6 +42,7 @@ func (r *remote) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&r.username, "username", "", "login name; the password comes from --password-stdin, --password-file or NEXUS_PASSWORD")
 	f.StringVar(&r.passwordFile, "password-file", "", "file that holds the password")
 	f.BoolVar(&r.passwordStdin, "password-stdin", false, "read the password from standard input")
+	f.StringVar(&r.dockerVia, "docker-via", string(nexus.ViaAuto), "way to the docker repositories of a Nexus: main port, connector port, or auto: main, the connector where that does not do")
 	r.net.AddFlags(f)
 }
 
@@ -54,6 +56,8 @@ func (r *remote) base() (u *url.URL, isNexus bool, err error) {
 			return nil, false, cli.Usage("--nexus wants a URL such as http://10.19.90.29:8081")
 		}
 		isNexus = true
+	case nexus.Via(r.dockerVia) != nexus.ViaAuto:
+		return nil, false, cli.Usage("--docker-via is about the docker repositories of a Nexus, a plain registry has one way only")
 	default:
 		raw := r.registry
 		if !strings.Contains(raw, "://") {
@@ -158,7 +162,7 @@ func (r *remote) connect(ctx context.Context, s cli.Streams, quiet bool) (*conne
 		}
 		return &connection{name: u.Host, images: reg}, nil
 	}
-	n := nexus.New(nexus.Options{URL: u, Client: client, Username: user, Password: password})
+	n := nexus.New(nexus.Options{URL: u, Client: client, Username: user, Password: password, PlainHTTP: r.net.PlainHTTP})
 	info, err := n.Check(ctx)
 	if err != nil {
 		return nil, nextStep(fmt.Errorf("nexus %s: %w", httpx.RedactURL(u), err), u)
@@ -224,7 +228,14 @@ func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, item
 		return push.Target{Name: c.name, Images: func(string) push.Images { return c.images }}, nil, nil
 	}
 	notes, err := c.fits(items, true)
-	return push.Target{Name: c.name, Images: func(repo string) push.Images { return c.nexus.Docker(repo) }, Assets: c.nexus, Version: c.info.Version}, notes, err
+	if err != nil {
+		return push.Target{}, nil, err
+	}
+	docker, seen, err := c.docker(ctx, nexus.Via(r.dockerVia), items)
+	return push.Target{
+		Name: c.name, Images: func(repo string) push.Images { return docker[repo] }, Assets: c.nexus,
+		Version: c.info.Version, OCI: c.info.OCI(),
+	}, append(notes, seen...), err
 }
 
 // auditTarget returns the target of an audit, with notes for its report.
@@ -237,7 +248,11 @@ func (r *remote) auditTarget(ctx context.Context, s cli.Streams, quiet bool, ite
 		return audit.Target{Name: c.name, Images: func(string) audit.Images { return c.images }}, nil, nil
 	}
 	notes, err := c.fits(items, false)
-	return audit.Target{Name: c.name, Images: func(repo string) audit.Images { return c.nexus.Docker(repo) }, Assets: assets{c.nexus}}, notes, err
+	if err != nil {
+		return audit.Target{}, nil, err
+	}
+	docker, seen, err := c.docker(ctx, nexus.Via(r.dockerVia), items)
+	return audit.Target{Name: c.name, Images: func(repo string) audit.Images { return docker[repo] }, Assets: assets{c.nexus}}, append(notes, seen...), err
 }
 
 // assets lets the Nexus adapter answer as the audit asks.

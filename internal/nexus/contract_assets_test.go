@@ -62,15 +62,15 @@ func TestContractRefusals(t *testing.T) {
 		refusal("5.1/group", 405, "PUT", "405.*is it a group or a proxy"),
 	)
 	rows = append(rows,
-		row{name: "5.1/group", o: nexustest.Options{Repositories: group}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		row{name: "5.1/group", o: nexustest.Options{Repositories: group}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, err := put(t, n, "group", "f", content(10), false)
 			refused(t, err, "405.*group takes no uploads.*hosted")
 		}},
-		row{name: "5.3/DENY, by the double", o: nexustest.Options{Repositories: group}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		row{name: "5.3/DENY, by the double", o: nexustest.Options{Repositories: group}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, err := put(t, n, "deny", "f", content(10), false)
 			refused(t, err, "deny/f is read-only")
 		}},
-		row{name: "5.3/strict, by the double", o: nexustest.Options{Repositories: group}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		row{name: "5.3/strict, by the double", o: nexustest.Options{Repositories: group}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, err := put(t, n, "strict", "f.png", []byte("only text"), false)
 			refused(t, err, "Detected content type.*strict holds the content against the file's name")
 			if _, err := put(t, n, "strict", "f.tar.gz", helmtest.Chart(t, "a", "1.0.0", nil), false); err != nil {
@@ -84,7 +84,7 @@ func TestContractRefusals(t *testing.T) {
 				t.Errorf("%d PUTs", puts)
 			}
 		}},
-		row{name: "5.3/offline", o: nexustest.Options{Repositories: group}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		row{name: "5.3/offline", o: nexustest.Options{Repositories: group}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, err := put(t, n, "offline", "f", content(10), false)
 			matches(t, err, "503.*set the repository online")
 		}})
@@ -96,7 +96,7 @@ func TestContractRefusals(t *testing.T) {
 func TestContractRedeploy(t *testing.T) {
 	var rows []row
 	for _, repo := range []string{"raw-once", "helm-once"} {
-		rows = append(rows, row{name: "5.3/once, " + repo, o: nexustest.Options{Repositories: []nexustest.Repository{{Name: "helm-once", Format: "helm", WritePolicy: "ALLOW_ONCE"}}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		rows = append(rows, row{name: "5.3/once, " + repo, o: nexustest.Options{Repositories: []nexustest.Repository{{Name: "helm-once", Format: "helm", WritePolicy: "ALLOW_ONCE"}}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			path, data := "a-1.0.0.tgz", helmtest.Chart(t, "a", "1.0.0", nil)
 			if how, err := put(t, n, repo, path, data, false); err != nil || how != registry.Sent {
 				t.Fatalf("%q, %v", how, err)
@@ -230,7 +230,7 @@ func TestContractContent(t *testing.T) {
 				}
 			}
 		}},
-		{name: "5.1/404 is absence", do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "5.1/404 is absence", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			ok, err := n.Present(t.Context(), "raw", "no/such/file", describe(nil), (&source{}).open)
 			if ok || err != nil {
 				t.Errorf("%v, %v", ok, err)
@@ -272,7 +272,7 @@ func TestContractContent(t *testing.T) {
 				t.Errorf("%v", methods)
 			}
 		}},
-		{name: "7/bad chart", o: nexustest.Options{Repositories: []nexustest.Repository{{Name: "helm", Format: "helm"}}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "7/bad chart", o: nexustest.Options{Repositories: []nexustest.Repository{{Name: "helm", Format: "helm"}}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, err := put(t, n, "helm", "a-1.0.0.tgz", content(100), false)
 			refused(t, err, "put helm/a-1.0.0.tgz: .*400 Invalid chart")
 		}},

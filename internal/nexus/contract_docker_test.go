@@ -179,7 +179,7 @@ func TestContractBlobs(t *testing.T) {
 			if h.Get("Location") != "" {
 				h.Set("Location", "http://10.255.255.1/v2/evil/blobs/uploads/x")
 			}
-		})}}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		})}}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, err := blob(t, n, 1000)
 			refused(t, err, "sends the upload to http://10.255.255.1/v2/evil/blobs/uploads/x: refused")
 		}},
@@ -201,7 +201,7 @@ func TestContractBlobs(t *testing.T) {
 				t.Errorf("%d uploads", len(up))
 			}
 		}},
-		{name: "3.3/proxy limit", o: nexustest.Options{MaxBodyBytes: 1000}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.3/proxy limit", o: nexustest.Options{MaxBodyBytes: 1000}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, err := blob(t, n, 100_000)
 			refused(t, err, "413.*no connector port.*client_max_body_size")
 		}},
@@ -261,12 +261,12 @@ func TestContractLogin(t *testing.T) {
 		{name: "3.2/realm with a doubled port", o: nexustest.Options{Repositories: bearer, Faults: []nexustest.Fault{{Do: nexustest.EditHeader(func(h http.Header) {
 			h["WWW-Authenticate"] = []string{`Bearer realm="https://nexus.local:8443:8443/v2/token",service="x"`}
 		})}}}, client: wrong, do: once},
-		{name: "3.2/broken realm beside a good login", o: nexustest.Options{Repositories: bearer, TokenRealm: true, Faults: []nexustest.Fault{{Do: nexustest.NullRealm()}}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.2/broken realm beside a good login", o: nexustest.Options{Repositories: bearer, TokenRealm: true, Faults: []nexustest.Fault{{Do: nexustest.NullRealm()}}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			if err := newImage(t, v2s2).push(t, n.Docker("tokens"), "a", "v1"); err != nil {
 				t.Error(err)
 			}
 		}},
-		{name: "3.2/session cookie", o: nexustest.Options{Quirks: nexustest.Quirks{SessionCookie: true}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.2/session cookie", o: nexustest.Options{Quirks: nexustest.Quirks{SessionCookie: true}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			if err := newImage(t, v2s2).push(t, n.Docker("docker"), "a", "v1"); err != nil {
 				t.Error(err)
 			}
@@ -277,7 +277,7 @@ func TestContractLogin(t *testing.T) {
 func TestContractWritePolicy(t *testing.T) {
 	deny := []nexustest.Repository{{Name: "deny", Format: "docker", WritePolicy: "DENY"}, {Name: "group", Format: "docker", Type: "group", Members: []string{"docker"}}}
 	contract(t, []row{
-		{name: "3.4/one digest at once under two names", do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.4/one digest at once under two names", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			var wg sync.WaitGroup
 			for i := range 6 {
 				wg.Go(func() {
@@ -297,12 +297,12 @@ func TestContractWritePolicy(t *testing.T) {
 			}
 		}},
 		{name: "3.4/duplicate key", o: nexustest.Options{Faults: []nexustest.Fault{{On: nexustest.Match{Route: nexustest.RouteUpload, Times: 1}, Do: nexustest.DuplicateKey()}}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) { sent(t, s, n, 1000) }},
-		{name: "3.4/DENY", o: nexustest.Options{Repositories: deny}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.4/DENY", o: nexustest.Options{Repositories: deny}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			src := &source{data: content(100)}
 			_, _, err := n.Docker("deny").PushBlob(t.Context(), "a", describe(src.data), nil, src.open)
 			refused(t, err, "deny is read-only.*set it to allow redeploy")
 		}},
-		{name: "3.4/the same tag again", do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.4/the same tag again", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			for range 2 {
 				if err := newImage(t, v2s2).push(t, n.Docker("docker-once"), "a", "v1"); err != nil {
 					t.Error(err)
@@ -314,12 +314,12 @@ func TestContractWritePolicy(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		}},
-		{name: "3.1/group", o: nexustest.Options{Repositories: deny}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.1/group", o: nexustest.Options{Repositories: deny}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			src := &source{data: content(100)}
 			_, _, err := n.Docker("group").PushBlob(t.Context(), "a", describe(src.data), nil, src.open)
 			refused(t, err, "PRO-licensed.*name the hosted repository")
 		}},
-		{name: "3.8/no docker endpoint", do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.8/no docker endpoint", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodHead {
 					w.WriteHeader(404)

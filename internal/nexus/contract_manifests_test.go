@@ -84,7 +84,7 @@ func TestContractManifests(t *testing.T) {
 		{name: "3.5/OCI form stays", do: unchanged(ociManifest)},
 		{name: "3.5/missing blobs, 400", do: unknown},
 		{name: "3.5/missing blobs, 404", o: nexustest.Options{Quirks: nexustest.Quirks{BlobUnknownStatus: 404}}, do: unknown},
-		{name: "3.5/child under another name", do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.5/child under another name", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			im := newImage(t, v2s2)
 			r := n.Docker("docker")
 			if err := im.push(t, r, "one", im.digest().String()); err != nil {
@@ -109,7 +109,7 @@ func TestContractManifests(t *testing.T) {
 			if strings.HasPrefix(h.Get("Content-Type"), "application/vnd.oci.") {
 				h.Set("Content-Type", v2s2)
 			}
-		})}}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		})}}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			im := newImage(t, ociManifest)
 			if err := im.push(t, n.Docker("docker"), "a", "v1"); err != nil {
 				t.Error(err)
@@ -118,16 +118,16 @@ func TestContractManifests(t *testing.T) {
 				t.Errorf("%v, %v", d, err)
 			}
 		}},
-		{name: "3.5/no JSON", do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.5/no JSON", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			matches(t, n.Docker("docker").PushManifest(t.Context(), "a", "v1", v2s2, []byte("x")), "MANIFEST_INVALID")
 		}},
-		{name: "3.5/OCI refused", o: nexustest.Options{Quirks: nexustest.Quirks{RefuseOCI: true}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.5/OCI refused", o: nexustest.Options{Quirks: nexustest.Quirks{RefuseOCI: true}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			refused(t, newImage(t, ociManifest).push(t, n.Docker("docker"), "a", "v1"), "unsupported media type.*officially from 3.71 on.*Docker's own form")
 			if err := newImage(t, v2s2).push(t, n.Docker("docker"), "a", "v1"); err != nil {
 				t.Error(err)
 			}
 		}},
-		{name: "3.5/index of more than images, 500", o: nexustest.Options{Quirks: nexustest.Quirks{IndexNPE: true}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.5/index of more than images, 500", o: nexustest.Options{Quirks: nexustest.Quirks{IndexNPE: true}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			im, r := newImage(t, ociManifest), n.Docker("docker")
 			if err := im.push(t, r, "a", im.digest().String()); err != nil {
 				t.Fatal(err)
@@ -139,7 +139,7 @@ func TestContractManifests(t *testing.T) {
 				t.Error(err)
 			}
 		}},
-		{name: "3.4/second tag of a manifest", only: nexustest.Orient340, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.4/second tag of a manifest", only: nexustest.Orient340, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			r := n.Docker("docker-once")
 			if err := newImage(t, v2s2).push(t, r, "a", "v1"); err != nil {
 				t.Fatal(err)

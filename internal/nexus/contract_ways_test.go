@@ -124,24 +124,24 @@ func TestContractWays(t *testing.T) {
 				t.Errorf("note %q", note)
 			}
 		}},
-		{name: "3.1/neither way", o: o(mainIsNone, noSettings), do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.1/neither way", o: o(mainIsNone, noSettings), do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, _, err := n.DockerVia(t.Context(), "ported", nexus.ViaAuto)
 			refused(t, err, "neither way.*404.*port is not known.*403.*hosted docker repository")
 		}},
-		{name: "3.1/connector without the right to read settings", o: o(noSettings), do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.1/connector without the right to read settings", o: o(noSettings), do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, _, err := n.DockerVia(t.Context(), "ported", nexus.ViaConnector)
 			refused(t, err, "port is not known.*403.*--docker-via main")
 		}},
-		{name: "3.1/no connector", do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.1/no connector", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			_, _, err := n.DockerVia(t.Context(), "docker", nexus.ViaConnector)
 			refused(t, err, "docker has no connector port")
 		}},
-		{name: "3.1/no such repository", do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.1/no such repository", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			if _, note, err := n.DockerVia(t.Context(), "nowhere", nexus.ViaAuto); err != nil || note != "" {
 				t.Errorf("%v, %q", err, note) // who pushes is told, for each image
 			}
 		}},
-		{name: "3.1/no such way", do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.1/no such way", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			if _, _, err := n.DockerVia(t.Context(), "docker", "tunnel"); report.Classify(err) != report.ClassUsage {
 				t.Error(err)
 			}

@@ -92,8 +92,10 @@ func TestEncodeRefuses(t *testing.T) {
 		"proof":              func(r *receipt.Receipt) { r.Repositories[0].Entries[0].Proof = "hearsay" },
 		"proof of nothing":   func(r *receipt.Receipt) { r.Repositories[0].Entries[0].Proof = receipt.Named },
 		"sha1":               func(r *receipt.Receipt) { r.Repositories[0].Entries[0].SHA1 = strings.Repeat("AB", 20) },
-		"sha512":             func(r *receipt.Receipt) { r.Repositories[0].Entries[1].Digest = digest.Digest("sha512:" + strings.Repeat("ab", 64)) },
-		"blob without":       func(r *receipt.Receipt) { r.Repositories[1].Blobs[0].Digest = "" },
+		"sha512": func(r *receipt.Receipt) {
+			r.Repositories[0].Entries[1].Digest = digest.Digest("sha512:" + strings.Repeat("ab", 64))
+		},
+		"blob without": func(r *receipt.Receipt) { r.Repositories[1].Blobs[0].Digest = "" },
 		"blob twice": func(r *receipt.Receipt) {
 			r.Repositories[1].Blobs = append(r.Repositories[1].Blobs, r.Repositories[1].Blobs[0])
 		},

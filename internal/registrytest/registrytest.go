@@ -117,6 +117,7 @@ func config(o Options) *configuration.Configuration {
 		delete(c.Storage, "inmemory")
 		c.Storage["filesystem"] = configuration.Parameters{"rootdirectory": o.Dir}
 	}
+	c.Catalog.MaxEntries = 1000 // the default of a configuration file
 	c.HTTP.Secret = "fixed, so that no warning is logged"
 	c.HTTP.RelativeURLs = o.RelativeURLs
 	if p := strings.Trim(o.Prefix, "/"); p != "" {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 
 	"airbundle/internal/httpx"
 	"airbundle/internal/progress"
+	"airbundle/internal/receipt"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
@@ -47,15 +49,23 @@ type Assets interface {
 
 // A Target is what is audited. Assets is nil for a plain registry.
 type Target struct {
-	Name   string                         // for messages, without credentials
-	Images func(repository string) Images // the registry in a repository of a Nexus; "" for a plain one
-	Assets Assets
+	Name string // for messages, without credentials
+	// Version and Edition are of a Nexus that tells them, for a receipt.
+	Version, Edition string
+	Images           func(repository string) Images // the registry in a repository of a Nexus; "" for a plain one
+	Assets           Assets
+	Lists            Lists
 }
 
 // Options tune Run. The zero value is ready to use.
 type Options struct {
 	Jobs     int                // requests at once; default 8
 	Deep     bool               // download and hash everything
+	SHA1     bool               // where the server names no sha256, its SHA-1 against that of the Store's content is enough
+	Exact    bool               // what the target holds beside the bundle is a finding, and so is not to know it
+	Wait     time.Duration      // for metadata that does not list what is there; 0: not at all
+	Whole    []target.Item      // all of the bundle, where the items are a selection; nil: the items
+	Receipt  *receipt.Receipt   // nil, or what takes all that the target holds
 	Store    createrepo.Store   // to make the metadata beside RPMs in raw repositories from and compare; nil: what lists them is good enough
 	RepoKeys openpgp.EntityList // that such metadata must be signed by; none: signatures are not looked at
 	Progress progress.Sink      // default progress.Discard
@@ -66,6 +76,9 @@ type Summary struct {
 	Artifacts int     `json:"artifacts"`
 	Claimed   int     `json:"blobsNotRead"` // of images: known by the target's word only
 	Read      int64   `json:"bytesRead"`    // downloaded and hashed
+	Listed    int     `json:"listed"`       // files and tags, in lists of the target
+	Pages     int     `json:"pages"`        // of these lists
+	Asked     int64   `json:"asked"`        // files that were asked for one by one
 	Seconds   float64 `json:"seconds"`
 }
 
@@ -77,6 +90,10 @@ type run struct {
 	stop    context.CancelCauseFunc
 	read    atomic.Int64
 	claimed int
+
+	contents map[string]*contents // by repository
+	ledger   *ledger              // nil without a receipt
+	mu       sync.Mutex           // guards the notes of rep
 }
 
 // Run audits the items at the target. The error is only for an interrupted run.
@@ -89,15 +106,31 @@ func Run(ctx context.Context, b *manifest.Bundle, items []target.Item, to Target
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	r := &run{bundle: b, to: to, o: o, stop: stop, rep: &report.Report{Command: "audit", Bundle: b.Root.Digest, Name: b.Table.Name}}
+	if o.Receipt != nil {
+		r.ledger = newLedger()
+	}
+	r.expect(items)
+	r.list(ctx)
 	r.images(ctx, items)
 	r.assets(ctx, items)
 	r.repodata(ctx, items)
 	r.yumConf(ctx, items)
-	sum := &Summary{Artifacts: target.Artifacts(items), Claimed: r.claimed, Read: r.read.Load(), Seconds: time.Since(start).Seconds()}
+	r.extras(ctx)
+	r.write()
+	sum := r.summary(target.Artifacts(items))
+	sum.Seconds = time.Since(start).Seconds()
 	if err := context.Cause(ctx); err != nil && !isUnauthorized(err) {
 		return r.rep, sum, fmt.Errorf("audit stopped: %w", err)
 	}
 	return r.rep, sum, nil
+}
+
+func (r *run) summary(items int) *Summary {
+	sum := &Summary{Artifacts: items, Claimed: r.claimed, Read: r.read.Load()}
+	for _, c := range r.contents {
+		sum.Listed, sum.Pages, sum.Asked = sum.Listed+c.files, sum.Pages+c.pages, sum.Asked+c.asked.Load()
+	}
+	return sum
 }
 
 // each runs f for 0..n-1 on Jobs goroutines.

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
+	"airbundle/internal/receipt"
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
@@ -32,15 +33,25 @@ type platformView struct {
 	blobs []ocispec.Descriptor
 }
 
-// A blobKey is a blob in a repository of a registry.
+// A blobKey is a blob in a repository of a registry. A repository of a Nexus keeps a blob
+// once, whatever images need it: the image is empty then.
 type blobKey struct {
-	registry, repo string
-	digest         digest.Digest
+	registry, image string
+	digest          digest.Digest
 }
 
 // key returns the key of a blob that the view needs.
-func (v *view) key(d digest.Digest) blobKey {
+func (r *run) key(v *view, d digest.Digest) blobKey {
+	if r.to.Assets != nil {
+		return blobKey{v.item.Place.Repository, "", d}
+	}
 	return blobKey{v.item.Place.Repository, v.ref.Repository, d}
+}
+
+// A blobAt is a blob with an image by whose name it is asked for.
+type blobAt struct {
+	ocispec.Descriptor
+	image string
 }
 
 // images audits every name of every image: the tag, each platform's manifest, and each
@@ -53,16 +64,16 @@ func (r *run) images(ctx context.Context, items []target.Item) {
 		}
 	}
 	r.each(len(views), func(i int) { r.look(ctx, views[i]) })
-	blobs := map[blobKey]ocispec.Descriptor{}
+	blobs := map[blobKey]blobAt{}
 	var keys []blobKey
 	for _, v := range views {
 		for _, p := range v.platforms {
 			for _, d := range p.blobs {
-				k := v.key(d.Digest)
+				k := r.key(v, d.Digest)
 				if _, ok := blobs[k]; !ok {
 					keys = append(keys, k)
+					blobs[k] = blobAt{d, v.ref.Repository}
 				}
-				blobs[k] = d
 			}
 		}
 	}
@@ -71,12 +82,12 @@ func (r *run) images(ctx context.Context, items []target.Item) {
 	if !r.o.Deep {
 		r.claimed = len(keys)
 	}
-	verdict := make(map[blobKey]error, len(keys))
+	verdicts := make(map[blobKey]error, len(keys))
 	for i, k := range keys {
-		verdict[k] = failed[i]
+		verdicts[k] = failed[i]
 	}
 	for _, v := range views {
-		r.conclude(v, verdict)
+		r.conclude(v, verdicts)
 	}
 }
 
@@ -98,6 +109,7 @@ func (r *run) look(ctx context.Context, v *view) {
 	}
 	raw, have, err := r.manifest(ctx, v, want)
 	if err == nil {
+		r.enter(v, have)
 		err = v.compare(raw, have)
 	}
 	r.judge(&v.top, err)
@@ -107,6 +119,21 @@ func (r *run) look(ctx context.Context, v *view) {
 	for _, p := range v.item.Platforms {
 		v.platforms = append(v.platforms, r.platform(ctx, v, p))
 	}
+}
+
+// enter notes what a name stands for; a tag that is there and was not listed says that the
+// list is not whole.
+func (r *run) enter(v *view, have ocispec.Descriptor) {
+	repo, name := v.item.Place.Repository, v.ref.String()
+	if v.ref.Tag == "" {
+		name += "@" + string(have.Digest)
+	} else if c := r.contents[repo]; c.complete {
+		if _, listed := c.held[name]; !listed {
+			c.gap.Store(name)
+		}
+	}
+	r.ledger.entry(repo, receipt.Entry{Name: name, Digest: have.Digest, Size: have.Size, Proof: receipt.Read})
+	r.ledger.blob(repo, have, receipt.Read)
 }
 
 // manifest asks for a manifest, unless everything was stopped.
@@ -158,6 +185,7 @@ func (r *run) platform(ctx context.Context, v *view, p manifest.Platform) platfo
 	}
 	var node *manifest.ImageNode
 	if err == nil {
+		r.ledger.blob(v.item.Place.Repository, have, receipt.Read)
 		desc, _ := r.bundle.Blob(p.Digest)
 		node, err = manifest.ParseImage(desc.MediaType, raw)
 	}
@@ -169,26 +197,31 @@ func (r *run) platform(ctx context.Context, v *view, p manifest.Platform) platfo
 }
 
 // blob asks for one blob, and reads it in a deep audit.
-func (r *run) blob(ctx context.Context, k blobKey, desc ocispec.Descriptor) error {
+func (r *run) blob(ctx context.Context, k blobKey, at blobAt) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	images := r.to.Images(k.registry)
-	size, err := images.StatBlob(ctx, k.repo, k.digest)
+	size, err := images.StatBlob(ctx, at.image, k.digest)
 	if err != nil {
 		return err
 	}
-	if size >= 0 && size != desc.Size {
-		return &differentError{fmt.Sprintf("%d bytes", size), fmt.Sprintf("%d bytes", desc.Size)}
+	if size >= 0 && size != at.Size {
+		return &differentError{fmt.Sprintf("%d bytes", size), fmt.Sprintf("%d bytes", at.Size)}
 	}
-	if !r.o.Deep {
-		return nil
+	proof := receipt.Digest
+	if r.o.Deep {
+		proof = receipt.Read
+		err = r.hash(at.image, at.Descriptor, func() (io.ReadCloser, error) { return images.OpenBlob(ctx, at.image, at.Descriptor) })
 	}
-	return r.hash(k.repo, desc, func() (io.ReadCloser, error) { return images.OpenBlob(ctx, k.repo, desc) })
+	if err == nil {
+		r.ledger.blob(k.registry, at.Descriptor, proof)
+	}
+	return err
 }
 
 // conclude records the name and its platforms.
-func (r *run) conclude(v *view, verdict map[blobKey]error) {
+func (r *run) conclude(v *view, verdicts map[blobKey]error) {
 	if !v.nameless {
 		r.rep.Add(v.top)
 	}
@@ -196,7 +229,7 @@ func (r *run) conclude(v *view, verdict map[blobKey]error) {
 		if p.rec.State == report.Present {
 			var errs []error
 			for _, d := range p.blobs {
-				if err := verdict[v.key(d.Digest)]; err != nil {
+				if err := verdicts[r.key(v, d.Digest)]; err != nil {
 					errs = append(errs, fmt.Errorf("blob %s: %w", d.Digest, err))
 				}
 			}

@@ -22,7 +22,8 @@ const Schema = "airbundle/report/v1"
 // A State is what is known of an artifact at the end.
 type State string
 
-// The states of artifacts. OK, Sent, Present, Planned and Wanted are good, all others are findings.
+// The states of artifacts. OK, Sent, Present, Planned, Wanted, Superseded and, without a class,
+// Foreign are good, all others are findings.
 const (
 	OK        State = "ok"        // whole in the archive
 	Sent      State = "sent"      // was put there by this run
@@ -35,11 +36,20 @@ const (
 	Unknown   State = "unknown"   // could not be found out
 	Faulty    State = "faulty"    // a lock says something wrong of it, or too little
 	Wanted    State = "wanted"    // a request asks for it, and no lock was named that could pin it
+
+	Foreign    State = "foreign"    // the target holds it, the bundle does not
+	Superseded State = "superseded" // metadata of before, which nothing names any more
 )
 
 func (s State) good() bool {
-	return s == OK || s == Sent || s == Present || s == Planned || s == Wanted
+	return s == OK || s == Sent || s == Present || s == Planned || s == Wanted || s == Foreign || s == Superseded
 }
+
+// extra says whether a state is about what the bundle does not hold.
+func (s State) extra() bool { return s == Foreign || s == Superseded }
+
+// good says whether a record is no finding.
+func (r Record) good() bool { return r.State.good() && (r.State != Foreign || r.Class == ClassOK) }
 
 // A Record is one artifact, or one part of the archive, and what is known of it.
 type Record struct {
@@ -72,15 +82,16 @@ type Report struct {
 	worst    Class
 }
 
-// maxFindings caps how many findings are written; all count for the exit code.
-const maxFindings = 1000
+// maxFindings caps how many findings are written; all count for the exit code. Of what the
+// bundle does not hold, JSON has all, and text maxExtra unless it is verbose.
+const maxFindings, maxExtra = 1000, 20
 
 // Add takes a record.
 func (r *Report) Add(rec Record) {
 	rec.Reason, rec.Next = oneLine(rec.Reason), oneLine(rec.Next)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !rec.State.good() {
+	if !rec.good() {
 		r.findings++
 		r.worst = Worst(r.worst, rec.Class)
 	}
@@ -104,7 +115,7 @@ func (r *Report) Bad() int {
 func (r *Report) written() (records []Record, more int) {
 	n := 0
 	records = slices.DeleteFunc(r.Records(), func(rec Record) bool {
-		if rec.State.good() {
+		if rec.good() || rec.State.extra() {
 			return false
 		}
 		n++
@@ -123,7 +134,7 @@ func (r *Report) Records() []Record {
 	return out
 }
 
-var kindOrder = []string{"archive", string(manifest.KindImage), string(manifest.KindRPM), string(manifest.KindFile), string(manifest.KindChart), string(manifest.KindMetadata)}
+var kindOrder = []string{"archive", "target", "repository", string(manifest.KindImage), string(manifest.KindRPM), string(manifest.KindFile), string(manifest.KindChart), string(manifest.KindMetadata)}
 
 func compareRecords(a, b Record) int {
 	if n := slices.Index(kindOrder, a.Kind) - slices.Index(kindOrder, b.Kind); n != 0 {
@@ -139,7 +150,7 @@ func compareRecords(a, b Record) int {
 
 // Findings returns the records that are not good, sorted as Records.
 func (r *Report) Findings() []Record {
-	return slices.DeleteFunc(r.Records(), func(rec Record) bool { return rec.State.good() })
+	return slices.DeleteFunc(r.Records(), func(rec Record) bool { return rec.good() })
 }
 
 // Code returns the exit code of the report: the worst class of its findings.
@@ -161,12 +172,18 @@ func (r *Report) Counts() map[State]int {
 	return counts
 }
 
-// WriteText prints one line a record; without verbose only findings and notes.
+// WriteText prints one line a record; without verbose only findings, notes and the first of
+// what the bundle does not hold.
 func (r *Report) WriteText(w io.Writer, verbose bool) error {
 	var b strings.Builder
 	records, more := r.written()
+	extra := 0
 	for _, rec := range records {
-		if rec.State.good() && !verbose {
+		if rec.State.extra() {
+			if extra++; extra > maxExtra && !verbose {
+				continue
+			}
+		} else if rec.good() && !verbose {
 			continue
 		}
 		fmt.Fprintf(&b, "%-9s %-7s %s", rec.State, rec.Kind, printable(rec.Name))
@@ -185,6 +202,9 @@ func (r *Report) WriteText(w io.Writer, verbose bool) error {
 			}
 		}
 		b.WriteByte('\n')
+	}
+	if extra > maxExtra && !verbose {
+		fmt.Fprintf(&b, "and %d more that the bundle does not hold: --verbose and --output json have all\n", extra-maxExtra)
 	}
 	if more > 0 {
 		fmt.Fprintf(&b, "and %d more findings that are not listed\n", more)

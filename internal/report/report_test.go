@@ -178,3 +178,42 @@ func TestFindingsAreCapped(t *testing.T) {
 		t.Errorf("%d findings, %v", len(rep.Findings()), err)
 	}
 }
+
+// What the bundle does not hold is no finding until somebody gives it a class. Text shows
+// some of it, JSON all.
+func TestForeign(t *testing.T) {
+	r := &Report{Command: "audit"}
+	for i := range 1500 {
+		r.Add(Record{Kind: "file", Name: fmt.Sprintf("x%04d", i), State: Foreign})
+	}
+	r.Add(Record{Kind: "metadata", Name: "old", State: Superseded})
+	r.Add(Record{Kind: "repository", Name: "raw", State: Foreign})
+	if r.Bad() != 0 || r.Code() != 0 || len(r.Findings()) != 0 || r.Records()[0].Kind != "repository" {
+		t.Errorf("%d findings, code %d, first is %+v", r.Bad(), r.Code(), r.Records()[0])
+	}
+	count := func(r *Report, verbose bool) (text, json int, more string) {
+		var out, doc strings.Builder
+		if err := errors.Join(r.WriteText(&out, verbose), r.WriteJSON(&doc, nil)); err != nil {
+			t.Fatal(err)
+		}
+		for l := range strings.Lines(out.String()) {
+			if strings.HasPrefix(l, "and ") {
+				more += l
+			}
+		}
+		return strings.Count("\n"+out.String(), "\nforeign"), strings.Count(doc.String(), `"state": "foreign"`), more
+	}
+	if text, json, more := count(r, false); text != 20 || json != 1501 || !strings.Contains(more, "and 1482 more that the bundle does not hold") {
+		t.Errorf("%d in text, %d in JSON, %q", text, json, more)
+	}
+	if text, json, more := count(r, true); text != 1501 || json != 1501 || more != "" {
+		t.Errorf("verbose: %d in text, %d in JSON, %q", text, json, more)
+	}
+	exact := &Report{Command: "audit"}
+	for i := range 1500 {
+		exact.Add(Record{Kind: "file", Name: fmt.Sprintf("x%04d", i), State: Foreign, Class: ClassContent})
+	}
+	if _, json, _ := count(exact, false); exact.Bad() != 1500 || exact.Code() != 4 || len(exact.Findings()) != 1500 || json != 1500 {
+		t.Errorf("%d findings, code %d, %d in JSON", exact.Bad(), exact.Code(), json)
+	}
+}

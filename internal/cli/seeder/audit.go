@@ -2,16 +2,24 @@ package seeder
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/spf13/cobra"
 
 	"airbundle/internal/archive"
+	"airbundle/internal/atomicfile"
 	"airbundle/internal/audit"
 	"airbundle/internal/cli"
+	"airbundle/internal/receipt"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
+	"airbundle/internal/target"
 	"airbundle/manifest"
 )
 
@@ -20,6 +28,10 @@ type auditOptions struct {
 	jobs      cli.Jobs
 	deep      bool
 	repoKey   string
+	sha1      bool
+	exact     bool
+	wait      time.Duration
+	receipt   string
 	results   cli.Results
 	remote    remote
 	selection selection
@@ -37,7 +49,9 @@ on. It needs only the root: the archive, or the file that bundler inspect --root
 wrote. RPMs must be listed in the served yum metadata too, and with --rpm-layout raw that
 metadata must be what follows from the archive, and signed by --repo-key if that is
 given. Where the server names no sha256, and everywhere with --deep, the content is
-downloaded and hashed.`,
+downloaded and hashed.
+What the repositories hold beside the bundle is listed as foreign; with --exact it is a
+finding. --receipt writes down what they hold, for the side that builds bundles.`,
 		Example: `  seeder audit k8s.bundle.tar --nexus http://10.19.90.29:8081
   seeder audit k8s.root.json --nexus http://10.19.90.29:8081 --deep --output json`,
 		Args: cobra.ExactArgs(1),
@@ -52,6 +66,10 @@ downloaded and hashed.`,
 	o.jobs.AddFlag(f, 8, "`number` of requests at once")
 	f.BoolVar(&o.deep, "deep", false, "download and hash everything")
 	f.StringVar(&o.repoKey, "repo-key", "", "the armored public key in this `file` belongs to the --repo-sign-key of the push: repomd.xml in raw repositories must be signed by it, and the .repo files name it")
+	f.BoolVar(&o.sha1, "sha1", false, "where the server names no sha256, its SHA-1 against that of the archive's content is enough, and nothing is downloaded; weaker")
+	f.BoolVar(&o.exact, "exact", false, "what the target holds beside the bundle is a finding (exit 4), and so is not to know it")
+	f.DurationVar(&o.wait, "wait", 30*time.Second, "wait this long for metadata that the server makes and that does not list what is there; 0: not at all")
+	f.StringVar(&o.receipt, "receipt", "", "write to this `file` what the audited repositories hold")
 	o.results.AddFlags(f, true)
 	o.trust.addFlags(f)
 	return cmd
@@ -59,6 +77,12 @@ downloaded and hashed.`,
 
 func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err := o.trust.valid(); err != nil {
+		return err
+	}
+	if o.wait < 0 {
+		return cli.Usage("--wait is a duration such as 30s, or 0")
+	}
+	if err := receiptPlace(o.receipt); err != nil {
 		return err
 	}
 	keys, err := o.repoKeys()
@@ -91,12 +115,22 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	opts := audit.Options{Jobs: int(o.jobs), Deep: o.deep, RepoKeys: keys}
-	if anyRaw(items) {
-		if a, err := archive.Open(o.path); err == nil { // else OpenRoot has found a root alone
+	opts := audit.Options{Jobs: int(o.jobs), Deep: o.deep, SHA1: o.sha1, Exact: o.exact, Wait: o.wait, RepoKeys: keys}
+	if opts.Whole, err = o.selection.whole(b.Table, o.remote.registry != ""); err != nil {
+		return err
+	}
+	if o.receipt != "" {
+		opts.Receipt = &receipt.Receipt{}
+	}
+	if anyRaw(items) || o.sha1 {
+		a, err := archive.Open(o.path)
+		switch {
+		case err == nil:
 			defer a.Close()
 			opts.Store = a
-		} else {
+		case o.sha1: // OpenRoot has found a root alone
+			return cli.Usage("--sha1 compares with the content of the archive, and %s is its root alone", o.path)
+		default:
 			seen = append(seen, "repomd.xml is not compared, only that what it names lists each RPM: that takes the archive, and here is its root alone")
 		}
 	}
@@ -107,7 +141,12 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust, rep.Notes = trusted, append(notes(note, metadataNote(b.Table, items)), seen...)
+	if opts.Receipt != nil {
+		if err := writeReceipt(o.receipt, opts.Receipt); err != nil {
+			return err
+		}
+	}
+	rep.Trust, rep.Notes = trusted, append(append(notes(note, metadataNote(b.Table, items)), seen...), rep.Notes...)
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}
@@ -130,6 +169,42 @@ func (o *auditOptions) repoKeys() (openpgp.EntityList, error) {
 	return keys, nil
 }
 
+// whole returns all items of the bundle, whatever is selected.
+func (o *selection) whole(t *manifest.Table, imagesOnly bool) ([]target.Item, error) {
+	all := *o
+	all.only, all.arches = nil, nil
+	items, _, err := all.items(t, imagesOnly)
+	return items, err
+}
+
+// receiptPlace refuses to write a receipt over anything but one, before anything is asked.
+func receiptPlace(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head, err := io.ReadAll(io.LimitReader(f, 64))
+	if err == nil && len(head) > 0 && !receipt.Is(head) {
+		err = cli.Usage("%s is there and is no receipt: it is not replaced", path)
+	}
+	return err
+}
+
+func writeReceipt(path string, r *receipt.Receipt) error {
+	raw, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(path, raw, 0o644)
+}
+
 func absentNote(a manifest.Absent) string {
 	return fmt.Sprintf("%s does not exist for %s: %s", a.Name, a.Arch, a.Why)
 }
@@ -141,6 +216,10 @@ func auditLast(rep *report.Report, sum *audit.Summary, name string) string {
 	if sum.Claimed > 0 {
 		shallow = fmt.Sprintf(", %d blobs by the target's word (--deep reads them)", sum.Claimed)
 	}
-	return fmt.Sprintf("audited %s: %d present, %d missing, %d different, %d unknown; %d artifacts, %s read%s, %.1f s; root %s; trust: %s",
-		name, c[report.Present], c[report.Missing], c[report.Different], c[report.Unknown], sum.Artifacts, cli.Bytes(sum.Read), shallow, sum.Seconds, rep.Bundle, rep.Trust)
+	foreign := ""
+	if n := c[report.Foreign]; n > 0 {
+		foreign = fmt.Sprintf(", %d foreign", n)
+	}
+	return fmt.Sprintf("audited %s: %d present, %d missing, %d different, %d unknown%s; %d artifacts, %s read%s, %.1f s; root %s; trust: %s",
+		name, c[report.Present], c[report.Missing], c[report.Different], c[report.Unknown], foreign, sum.Artifacts, cli.Bytes(sum.Read), shallow, sum.Seconds, rep.Bundle, rep.Trust)
 }

@@ -245,14 +245,17 @@ func (r *remote) auditTarget(ctx context.Context, s cli.Streams, quiet bool, ite
 		return audit.Target{}, nil, err
 	}
 	if c.nexus == nil {
-		return audit.Target{Name: c.name, Images: func(string) audit.Images { return c.images }}, nil, nil
+		return audit.Target{Name: c.name, Images: func(string) audit.Images { return c.images }, Lists: registryLists(c.images)}, nil, nil
 	}
 	notes, err := c.fits(items, false)
 	if err != nil {
 		return audit.Target{}, nil, err
 	}
 	docker, seen, err := c.docker(ctx, nexus.Via(r.dockerVia), items)
-	return audit.Target{Name: c.name, Images: func(repo string) audit.Images { return docker[repo] }, Assets: assets{c.nexus}}, append(notes, seen...), err
+	return audit.Target{
+		Name: c.name, Version: c.info.Version, Edition: c.info.Edition,
+		Images: func(repo string) audit.Images { return docker[repo] }, Assets: assets{c.nexus}, Lists: nexusLists(c.nexus),
+	}, append(notes, seen...), err
 }
 
 // assets lets the Nexus adapter answer as the audit asks.

@@ -1,0 +1,656 @@
+package audit_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/archive"
+	"airbundle/internal/audit"
+	"airbundle/internal/bundletest"
+	"airbundle/internal/httpx"
+	"airbundle/internal/nexus"
+	"airbundle/internal/nexustest"
+	"airbundle/internal/push"
+	"airbundle/internal/receipt"
+	"airbundle/internal/report"
+	"airbundle/internal/target"
+)
+
+var generations = []nexustest.Profile{nexustest.Orient340, nexustest.H2371, nexustest.CE396}
+
+// A bench is a double of Nexus that holds a bundle, with charts.
+type bench struct {
+	t       *testing.T
+	archive *archive.Archive
+	double  *nexustest.Server
+	nexus   *nexus.Nexus
+	only    []string
+	raw     bool // RPMs in the raw repository
+}
+
+// newBench pushes a bundle to a double; o.RebuildDelay and search are its own from then on.
+func newBench(t *testing.T, o nexustest.Options) *bench {
+	t.Helper()
+	return newBenchOf(t, o, false)
+}
+
+func newBenchOf(t *testing.T, o nexustest.Options, raw bool) *bench {
+	t.Helper()
+	f := bundletest.New(t)
+	f.AddChart(t, "nginx", "1.2.3")
+	a, err := archive.Open(f.Build(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	o.Repositories = []nexustest.Repository{{Name: "docker-hosted", Format: "docker"}, {Name: "yum-hosted", Format: "yum"}, {Name: "raw-hosted", Format: "raw"}, {Name: "helm-hosted", Format: "helm"}}
+	b := &bench{t: t, archive: a, double: nexustest.Start(t, o), raw: raw}
+	u, err := url.Parse(b.double.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := httpx.NewClient(httpx.NewTransport(httpx.Options{Attempts: 2, Backoff: func(int) time.Duration { return time.Millisecond }}))
+	b.nexus = nexus.New(nexus.Options{URL: u, Client: client, Username: nexustest.Username, Password: nexustest.Password})
+	to := push.Target{Name: "nexus", Images: func(repo string) push.Images { return b.nexus.Docker(repo) }, Assets: b.nexus}
+	rep, _, err := push.Run(t.Context(), a.Bundle(), a, b.items(), to, push.Options{MetadataPoll: 5 * time.Millisecond})
+	if err != nil || rep.Code() != 0 {
+		t.Fatalf("push: %v, %+v", err, rep.Findings())
+	}
+	b.double.ClearLog()
+	return b
+}
+
+func (b *bench) places() target.Map {
+	m := target.Default()
+	m.RawRPMs = b.raw
+	return m
+}
+
+func (b *bench) items() []target.Item {
+	b.t.Helper()
+	items, err := b.places().Items(b.archive.Bundle().Table, target.Selection{Only: b.only})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return items
+}
+
+// put stores something that is not the bundle's.
+func (b *bench) put(repo string, paths ...string) {
+	b.t.Helper()
+	for _, p := range paths {
+		if err := b.double.Put(repo, p, []byte("not ours: "+p)); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+func held(path string, a nexus.Asset, page int) audit.Held {
+	h := audit.Held{Path: path, Size: a.Size, SHA1: a.Checksums["sha1"], Modified: a.Modified, Page: page}
+	if sum := a.Checksums["sha256"]; sum != "" {
+		h.SHA256 = digest.NewDigestFromEncoded(digest.SHA256, sum)
+	}
+	return h
+}
+
+func listsOf(n *nexus.Nexus) audit.Lists {
+	of := func(list func(context.Context, string) iter.Seq2[nexus.Listed, error]) func(context.Context, string) iter.Seq2[audit.Held, error] {
+		return func(ctx context.Context, repo string) iter.Seq2[audit.Held, error] {
+			return func(yield func(audit.Held, error) bool) {
+				for l, err := range list(ctx, repo) {
+					if !yield(held(l.Path, l.Asset, l.Page), err) {
+						return
+					}
+				}
+			}
+		}
+	}
+	return audit.Lists{Files: of(n.Files), Tags: of(n.Tags), Blobs: of(n.Blobs), Head: func(ctx context.Context, repo, path string) (audit.Held, error) {
+		a, err := n.Head(ctx, repo, path)
+		return held(path, a, 0), err
+	}}
+}
+
+// statted answers Digest by HEAD and search.
+type statted struct{ *nexus.Nexus }
+
+func (a statted) Digest(ctx context.Context, repo, path string) (int64, digest.Digest, error) {
+	s, err := a.Stat(ctx, repo, path)
+	return s.Size, held(path, s, 0).SHA256, err
+}
+
+func (b *bench) target() audit.Target {
+	return audit.Target{
+		Name: "nexus", Version: b.double.Version(),
+		Images: func(repo string) audit.Images { return b.nexus.Docker(repo) }, Assets: statted{b.nexus}, Lists: listsOf(b.nexus),
+	}
+}
+
+func (b *bench) audit(o audit.Options) (*report.Report, *audit.Summary) {
+	b.t.Helper()
+	return b.auditAt(b.target(), o)
+}
+
+func (b *bench) auditAt(to audit.Target, o audit.Options) (*report.Report, *audit.Summary) {
+	b.t.Helper()
+	whole, err := b.places().Items(b.archive.Bundle().Table, target.Selection{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	o.Whole = whole
+	rep, sum, err := audit.Run(b.t.Context(), b.archive.Bundle(), b.items(), to, o)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return rep, sum
+}
+
+// lines are the records of some states, as "state kind place".
+func lines(rep *report.Report, states ...report.State) (out []string) {
+	for _, r := range rep.Records() {
+		if slices.Contains(states, r.State) {
+			out = append(out, fmt.Sprintf("%s %s %s", r.State, r.Kind, r.Place))
+		}
+	}
+	return out
+}
+
+func proofs(rep *report.Report, kind string) (out []string) {
+	for _, r := range rep.Records() {
+		if r.Kind == kind && r.State == report.Present {
+			out = append(out, r.Proof)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (b *bench) clean(rep *report.Report) {
+	b.t.Helper()
+	for _, f := range rep.Findings() {
+		b.t.Errorf("%+v", f)
+	}
+}
+
+// Contract 6.3: the strongest proof that each generation gives without a download, and how
+// it is called.
+func TestProofs63(t *testing.T) {
+	for _, profile := range generations {
+		b := newBench(t, nexustest.Options{Profile: profile, SearchDelay: time.Hour})
+		orient := profile == nexustest.Orient340
+		rep, sum := b.audit(audit.Options{})
+		b.clean(rep)
+		want := map[string]string{"rpm": "listed in the served metadata with this sha256", "chart": "listed in the served index.yaml with this sha256", "file": "the server names this sha256"}
+		if orient {
+			want["file"] = "read and hashed"
+		}
+		for kind, proof := range want {
+			if diff := cmp.Diff([]string{proof}, proofs(rep, kind)); diff != "" {
+				t.Errorf("%s, %s: %s", profile, kind, diff)
+			}
+		}
+		if (sum.Read == 0) == orient {
+			t.Errorf("%s: %d bytes read", profile, sum.Read)
+		}
+		if n := b.double.Count("GET", "/v1/search"); n != 0 {
+			t.Errorf("%s: search, which lags, was asked %d times although there is a list", profile, n)
+		}
+		rep, sum = b.audit(audit.Options{SHA1: true, Store: b.archive})
+		b.clean(rep)
+		if got := proofs(rep, "file"); orient && !strings.Contains(got[0], "SHA-1 of this content, and its size: weaker") || sum.Read != 0 {
+			t.Errorf("%s, by SHA-1: %v, %d bytes read", profile, got, sum.Read)
+		}
+		rep, sum = b.audit(audit.Options{Deep: true})
+		b.clean(rep)
+		for _, kind := range []string{"rpm", "file", "chart"} {
+			if diff := cmp.Diff([]string{"read and hashed"}, proofs(rep, kind)); diff != "" {
+				t.Errorf("%s, deep, %s: %s", profile, kind, diff)
+			}
+		}
+		if sum.Read < 200_000 || sum.Claimed != 0 {
+			t.Errorf("%s, deep: %+v", profile, sum)
+		}
+	}
+}
+
+// Contract 3.3: a Nexus keeps a blob once for all names, so each is asked for once.
+func TestBlobsAreAskedForOnce33(t *testing.T) {
+	b := newBench(t, nexustest.Options{})
+	_, sum := b.audit(audit.Options{})
+	heads := b.double.Requests(nexustest.Match{Route: nexustest.RouteBlob, Method: "HEAD"})
+	seen := map[string]bool{}
+	for _, e := range heads {
+		if d := path.Base(e.Path); seen[d] {
+			t.Errorf("%s was asked for twice", d)
+		} else {
+			seen[d] = true
+		}
+	}
+	if len(heads) != sum.Claimed || sum.Claimed == 0 {
+		t.Errorf("%d requests, %d blobs", len(heads), sum.Claimed)
+	}
+}
+
+// Other content of the same size is found by every proof but that of metadata which nobody
+// has rebuilt.
+func TestOtherContent63(t *testing.T) {
+	for _, profile := range generations {
+		for _, o := range []audit.Options{{}, {SHA1: true}, {Deep: true}} {
+			b := newBench(t, nexustest.Options{Profile: profile})
+			if o.SHA1 {
+				o.Store = b.archive
+			}
+			file := b.archive.Bundle().Table.Files[0]
+			if err := b.double.Put("raw-hosted", file.Path, make([]byte, 70_000)); err != nil {
+				t.Fatal(err)
+			}
+			rep, _ := b.audit(o)
+			if diff := cmp.Diff([]string{"different file raw-hosted/" + file.Path}, lines(rep, report.Different, report.Missing, report.Unknown, report.Foreign)); diff != "" || rep.Code() != 4 {
+				t.Errorf("%s, %+v: code %d\n%s", profile, o, rep.Code(), diff)
+			}
+		}
+	}
+}
+
+// Contract 6.1, 6.2: a list that is of other content than HEAD has seen is not believed, and
+// a size of 0 is none.
+func TestListOfOtherContent61(t *testing.T) {
+	for _, profile := range generations {
+		b := newBench(t, nexustest.Options{Profile: profile})
+		b.only = []string{"file"}
+		to := b.target()
+		for label, change := range map[string]func(*audit.Held){
+			"other sums": func(h *audit.Held) {
+				h.SHA1, h.SHA256, h.Modified = strings.Repeat("0", 40), digest.FromString("old"), h.Modified.Add(-time.Hour)
+			},
+			"no sums":     func(h *audit.Held) { h.SHA1, h.SHA256 = "", "" },
+			"no size":     func(h *audit.Held) { h.Size = -1 },
+			"other size":  func(h *audit.Held) { h.Size, h.SHA256 = 1, digest.FromString("old") },
+			"no time":     func(h *audit.Held) { h.Modified = time.Time{} },
+			"nothing":     func(h *audit.Held) { *h = audit.Held{Path: h.Path, Size: -1} },
+			"yesterday's": func(h *audit.Held) { h.SHA1, h.Modified = "", h.Modified.Add(-24*time.Hour) },
+		} {
+			of := listsOf(b.nexus).Files
+			to.Lists.Files = func(ctx context.Context, repo string) iter.Seq2[audit.Held, error] {
+				return func(yield func(audit.Held, error) bool) {
+					for h, err := range of(ctx, repo) {
+						if change(&h); !yield(h, err) {
+							return
+						}
+					}
+				}
+			}
+			rep, sum := b.auditAt(to, audit.Options{})
+			if rep.Code() != 0 || profile == nexustest.Orient340 && sum.Read == 0 {
+				t.Errorf("%s, %s: %+v, %d bytes read", profile, label, rep.Findings(), sum.Read)
+			}
+		}
+	}
+}
+
+// What the repositories hold beside the bundle is listed, and with Exact it is a finding.
+// What servers and pushes make by themselves is not foreign.
+func TestForeign(t *testing.T) {
+	for _, profile := range generations {
+		b := newBench(t, nexustest.Options{Profile: profile})
+		b.put("raw-hosted", "etc/x", "keys/RPM-GPG-KEY-0123456789abcdef", "keys/other", "repos/os.repo", "repos/deep/x.repo", "repodata/repomd.xml")
+		b.put("yum-hosted", "os/x86_64/other-1-1.x86_64.rpm")
+		b.put("helm-hosted", "nginx-1.2.3.tgz.prov")
+		raw, d, err := b.nexus.Docker("docker-hosted").Manifest(t.Context(), "pause", "3.2", 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.nexus.Docker("docker-hosted").PushManifest(t.Context(), "pause", "other", d.MediaType, raw); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"foreign image docker-hosted/pause:other",
+			"foreign rpm yum-hosted/os/x86_64/other-1-1.x86_64.rpm",
+			"foreign file raw-hosted/etc/x",
+			"foreign file raw-hosted/keys/other",
+			"foreign file raw-hosted/repodata/repomd.xml",
+			"foreign file raw-hosted/repos/deep/x.repo",
+		}
+		rep, sum := b.audit(audit.Options{})
+		if diff := cmp.Diff(want, lines(rep, report.Foreign, report.Superseded)); diff != "" || rep.Code() != 0 || sum.Pages < 4 {
+			t.Errorf("%s: code %d, %+v\n%s", profile, rep.Code(), sum, diff)
+		}
+		if notes := strings.Join(rep.Notes, "\n"); !strings.Contains(notes, "raw-hosted: 1 public keys in keys/ are not of this bundle") {
+			t.Errorf("%s: %s", profile, notes)
+		}
+		rep, _ = b.audit(audit.Options{Exact: true})
+		if rep.Code() != 4 || len(rep.Findings()) != len(want) {
+			t.Errorf("%s: code %d, %+v", profile, rep.Code(), rep.Findings())
+		}
+		// A selection: what is of the bundle and not selected is not foreign.
+		b.only = []string{"etcd/amd64/etcd.tar.gz"}
+		rep, _ = b.audit(audit.Options{Exact: true})
+		if diff := cmp.Diff(want[2:], lines(rep, report.Foreign)); diff != "" || rep.Code() != 4 {
+			t.Errorf("%s: code %d\n%s", profile, rep.Code(), diff)
+		}
+	}
+}
+
+// The repodata that pushes made: what repomd.xml names is ours, what it named before is
+// superseded and no finding.
+func TestSuperseded(t *testing.T) {
+	b := newBenchOf(t, nexustest.Options{Profile: nexustest.H2371}, true)
+	b.put("raw-hosted", "os/x86_64/repodata/old-primary.xml.gz", "os/x86_64/repodata/repomd.xml.asc", "os/x86_64/other.rpm")
+	rep, _ := b.audit(audit.Options{Exact: true, Store: b.archive})
+	want := []string{"foreign file raw-hosted/os/x86_64/other.rpm", "superseded metadata raw-hosted/os/x86_64/repodata/old-primary.xml.gz"}
+	if diff := cmp.Diff(want, lines(rep, report.Foreign, report.Superseded)); diff != "" || rep.Code() != 4 || len(rep.Findings()) != 1 {
+		t.Errorf("code %d, %+v\n%s", rep.Code(), rep.Findings(), diff)
+	}
+	if got := proofs(rep, "rpm"); len(got) != 1 || got[0] != "the server names this sha256" {
+		t.Errorf("our own repodata proves nothing, the server's sha256 does: %v", got)
+	}
+}
+
+// Contract 2.4, 6.1: lists that cannot be had. It is a note, and with Exact unknown.
+func TestListsThatCannotBeHad61(t *testing.T) {
+	for _, profile := range generations {
+		for label, do := range map[string]nexustest.Action{
+			"403": nexustest.Status(403, "Forbidden"), "404": nexustest.Status(404, ""), "422": nexustest.Status(422, ""),
+			"500": nexustest.Status(500, ""), "portal": nexustest.StatusBody(200, "OK", "text/html", "<html>"),
+		} {
+			b := newBench(t, nexustest.Options{Profile: profile})
+			b.double.AddFault(nexustest.Fault{On: nexustest.Match{Path: "/v1/(assets|components)"}, Do: do})
+			rep, _ := b.audit(audit.Options{})
+			b.clean(rep)
+			if notes := strings.Join(rep.Notes, "\n"); strings.Count(notes, "is not known: list ") != 4 {
+				t.Errorf("%s, %s: %s", profile, label, notes)
+			}
+			rep, _ = b.audit(audit.Options{Exact: true})
+			if n := rep.Counts()[report.Unknown]; rep.Code() == 0 || n != 4 || len(rep.Findings()) != 4 {
+				t.Errorf("%s, %s: code %d, %+v", profile, label, rep.Code(), rep.Findings())
+			}
+		}
+	}
+}
+
+// A list that lacks what is there is not all: who trusts it would miss what is foreign.
+func TestListThatIsNotAll(t *testing.T) {
+	b := newBench(t, nexustest.Options{Profile: nexustest.CE396})
+	to := b.target()
+	none := func(context.Context, string) iter.Seq2[audit.Held, error] {
+		return func(func(audit.Held, error) bool) {}
+	}
+	to.Lists.Files, to.Lists.Tags = none, none
+	rep, _ := b.auditAt(to, audit.Options{Exact: true})
+	if n := rep.Counts()[report.Unknown]; n != 4 || rep.Code() != int(report.ClassRefused) || rep.Counts()[report.Missing] != 0 {
+		t.Errorf("code %d, %+v", rep.Code(), rep.Findings())
+	}
+	to.Lists = audit.Lists{}
+	rep, _ = b.auditAt(to, audit.Options{Exact: true})
+	if n := rep.Counts()[report.Unknown]; n != 4 || rep.Code() == 0 {
+		t.Errorf("without lists: code %d, %+v", rep.Code(), rep.Findings())
+	}
+}
+
+// A search that is forbidden, broken or late costs downloads, and no verdict.
+func TestSearchIsNotNeeded62(t *testing.T) {
+	for _, profile := range generations {
+		b := newBench(t, nexustest.Options{Profile: profile, SearchDelay: time.Hour})
+		b.double.AddFault(nexustest.Fault{On: nexustest.Match{Path: "/v1/search"}, Do: nexustest.Status(403, "")})
+		b.double.AddFault(nexustest.Fault{On: nexustest.Match{Path: "/v1/(assets|components)"}, Do: nexustest.Status(403, "")})
+		rep, sum := b.audit(audit.Options{})
+		b.clean(rep)
+		if sum.Read < 140_000 || proofs(rep, "file")[0] != "read and hashed" {
+			t.Errorf("%s: %d bytes read, %v", profile, sum.Read, proofs(rep, "file"))
+		}
+	}
+}
+
+// Contract 2.1, 8: the first 401 stops everything, and nothing counts as missing.
+func TestFirst401Stops(t *testing.T) {
+	for _, profile := range generations {
+		b := newBench(t, nexustest.Options{Profile: profile})
+		b.double.AddFault(nexustest.Fault{Name: "401", On: nexustest.Match{Path: "/v1/(assets|components)"}, Do: nexustest.Unauthorized()})
+		rep, _ := b.audit(audit.Options{Jobs: 1})
+		if n := len(b.double.Log()); n != 1 || rep.Code() != int(report.ClassRefused) || rep.Counts()[report.Missing]+rep.Counts()[report.Present] != 0 {
+			t.Errorf("%s: %d requests, code %d, %v", profile, n, rep.Code(), rep.Counts())
+		}
+	}
+}
+
+// Contract 4.2, 7: a push has ended, the metadata is not there yet. The audit waits as long
+// as it was told, and no longer.
+func TestMetadataThatIsLate42(t *testing.T) {
+	for _, profile := range generations {
+		b := newBench(t, nexustest.Options{Profile: profile})
+		late := []nexustest.Fault{
+			{Name: "late", On: nexustest.Match{Path: "/repomd.xml$|/index.yaml$", Times: 6}, Do: nexustest.Status(404, "")},
+		}
+		b.double.AddFault(late[0])
+		rep, sum := b.audit(audit.Options{Wait: 10 * time.Second})
+		b.clean(rep)
+		if notes := strings.Join(rep.Notes, "\n"); !strings.Contains(notes, "waited ") || sum.Seconds > 9 {
+			t.Errorf("%s: %.1f s, %s", profile, sum.Seconds, notes)
+		}
+		b.double.AddFault(nexustest.Fault{On: nexustest.Match{Path: "/repomd.xml$"}, Do: nexustest.Status(404, "")})
+		for _, wait := range []time.Duration{0, 80 * time.Millisecond} {
+			rep, sum = b.audit(audit.Options{Wait: wait})
+			if n := rep.Counts()[report.Missing]; n != 2 || rep.Code() != int(report.ClassIncomplete) || sum.Seconds > 5 {
+				t.Errorf("%s: code %d after %.1f s, %+v", profile, rep.Code(), sum.Seconds, rep.Findings())
+			}
+		}
+	}
+}
+
+// Deletes are at once, and what is not there at all is not waited for.
+func TestDeleted62(t *testing.T) {
+	for _, profile := range generations {
+		b := newBench(t, nexustest.Options{Profile: profile, SearchDelay: time.Hour})
+		file := b.archive.Bundle().Table.Files[0].Path
+		b.double.Delete("raw-hosted", file)
+		start := time.Now()
+		rep, _ := b.audit(audit.Options{Wait: time.Minute})
+		if diff := cmp.Diff([]string{"missing file raw-hosted/" + file}, lines(rep, report.Missing, report.Different)); diff != "" || rep.Code() != 3 || time.Since(start) > 30*time.Second {
+			t.Errorf("%s: code %d\n%s", profile, rep.Code(), diff)
+		}
+	}
+}
+
+func (b *bench) receipt(o audit.Options) (*receipt.Receipt, []byte, *report.Report) {
+	b.t.Helper()
+	o.Receipt = &receipt.Receipt{}
+	rep, _ := b.audit(o)
+	raw, err := o.Receipt.Encode()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return o.Receipt, raw, rep
+}
+
+// A receipt has all that the repositories hold, with the proof of each; the same state
+// gives the same bytes, and findings change nothing of that.
+func TestReceipt(t *testing.T) {
+	for _, profile := range generations {
+		b := newBench(t, nexustest.Options{Profile: profile})
+		file := b.archive.Bundle().Table.Files[0]
+		b.put("raw-hosted", "etc/x")
+		b.put("raw-hosted", file.Path) // other content
+		got, raw, rep := b.receipt(audit.Options{})
+		_, again, _ := b.receipt(audit.Options{Jobs: 1})
+		if diff := cmp.Diff(string(raw), string(again)); diff != "" || rep.Code() != 4 {
+			t.Errorf("%s: code %d, two receipts differ:\n%s", profile, rep.Code(), diff)
+		}
+		if back, err := receipt.Decode(raw); err != nil || cmp.Diff(got, back) != "" {
+			t.Errorf("%s: %v\n%s", profile, err, cmp.Diff(got, back))
+		}
+		var have []string
+		for _, r := range got.Repositories {
+			if !r.Listed || (len(r.Blobs) > 0) != (r.Format == "docker") {
+				t.Errorf("%s: %s: listed %v, %d blobs", profile, r.Name, r.Listed, len(r.Blobs))
+			}
+			for _, e := range r.Entries {
+				if (e.Digest == "") != (e.Proof == receipt.Listed && profile == nexustest.Orient340) {
+					t.Errorf("%s: %+v", profile, e)
+				}
+				if !strings.Contains(e.Name, "repodata") && !strings.Contains(e.Name, "index.yaml") {
+					have = append(have, fmt.Sprintf("%s/%s %s", r.Name, e.Name, e.Proof))
+				}
+			}
+		}
+		named := "named"
+		if profile == nexustest.Orient340 {
+			named = "read"
+		}
+		want := []string{
+			"docker-hosted/library/tool:2 read", "docker-hosted/pause:3.2 read", "docker-hosted/team/app:1.0 read",
+			"helm-hosted/nginx-1.2.3.tgz metadata",
+			"raw-hosted/etc/x listed", "raw-hosted/" + file.Path + " listed", "raw-hosted/etcd/arm64/etcd.tar.gz " + named,
+			"yum-hosted/os/aarch64/hello-1.2-3.aarch64.rpm metadata", "yum-hosted/os/x86_64/hello-1.2-3.x86_64.rpm metadata",
+		}
+		if diff := cmp.Diff(want, have); diff != "" {
+			t.Errorf("%s: %s", profile, diff)
+		}
+		// All that the images need is there by its digest.
+		docker := got.Repositories[0]
+		by := map[receipt.Proof]int{}
+		for _, blob := range docker.Blobs {
+			by[blob.Proof]++
+			if stored, err := b.double.Read("docker-hosted", "v2/-/blobs/"+string(blob.Digest)); err == nil && int64(len(stored)) != blob.Size {
+				t.Errorf("%s: %+v, but %d bytes are stored", profile, blob, len(stored))
+			}
+		}
+		if by[receipt.Read] != 7 || by[receipt.Digest] == 0 || by[receipt.Listed] != 0 {
+			t.Errorf("%s: %v", profile, by)
+		}
+	}
+}
+
+// What the server does not let us list makes a receipt of what was asked for, and says so.
+func TestReceiptWithoutLists(t *testing.T) {
+	b := newBench(t, nexustest.Options{})
+	b.double.AddFault(nexustest.Fault{On: nexustest.Match{Path: "/v1/(assets|components)"}, Do: nexustest.Status(403, "")})
+	got, _, rep := b.receipt(audit.Options{})
+	b.clean(rep)
+	for _, r := range got.Repositories {
+		if r.Listed || len(r.Entries) == 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// Contract 3.6: a plain registry lists its tags where it wants to.
+func TestForeignInRegistry36(t *testing.T) {
+	s := newSite(t)
+	to := audit.Target{Name: "registry", Images: func(string) audit.Images { return s.client }, Lists: audit.Lists{
+		Tags: func(ctx context.Context, _ string) iter.Seq2[audit.Held, error] {
+			return func(yield func(audit.Held, error) bool) {
+				for tag, err := range s.client.Tags(ctx) {
+					if !yield(audit.Held{Path: tag.Repository + ":" + tag.Tag, Size: -1, Page: tag.Page}, err) {
+						return
+					}
+				}
+			}
+		}}}
+	items := s.items()
+	for i := range items {
+		items[i].Place.Repository = ""
+	}
+	run := func(o audit.Options) *report.Report {
+		rep, _, err := audit.Run(t.Context(), s.bundle, items, to, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rep
+	}
+	s.want(run(audit.Options{Exact: true}), report.ClassOK)
+	raw, d, err := s.client.Manifest(t.Context(), "pause", "3.2", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.client.PushManifest(t.Context(), "pause", "4", d.MediaType, raw); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"foreign image pause:4"}, lines(run(audit.Options{}), report.Foreign)); diff != "" {
+		t.Error(diff)
+	}
+	s.want(run(audit.Options{Exact: true}), report.ClassContent, "pause:4 foreign")
+	s.fail = func(r *http.Request) int {
+		if strings.HasSuffix(r.URL.Path, "/_catalog") {
+			return http.StatusUnauthorized // as registries do that give tokens for single repositories
+		}
+		return 0
+	}
+	s.want(run(audit.Options{}), report.ClassOK)
+	s.want(run(audit.Options{Exact: true}), report.ClassRefused, "registry unknown")
+}
+
+// Many items: the list's word stands for single requests where it says what is wanted.
+func TestManyItems(t *testing.T) {
+	b := newBench(t, nexustest.Options{Profile: nexustest.H2371})
+	b.only = []string{"file"}
+	one := b.items()
+	items := slices.Clone(one)
+	for len(items) <= 4096 {
+		items = append(items, one...)
+	}
+	rep, sum, err := audit.Run(t.Context(), b.archive.Bundle(), items, b.target(), audit.Options{Exact: true})
+	if err != nil || rep.Code() != 0 || sum.Asked != 0 || sum.Pages != 1 {
+		t.Errorf("%v, code %d, %+v", err, rep.Code(), sum)
+	}
+	if diff := cmp.Diff([]string{"the server names this sha256, found in the server's list"}, proofs(rep, "file")); diff != "" {
+		t.Error(diff)
+	}
+	file := one[0].Place.Path
+	if err := b.double.Put("raw-hosted", file, make([]byte, 70_000)); err != nil {
+		t.Fatal(err)
+	}
+	rep, sum, err = audit.Run(t.Context(), b.archive.Bundle(), items, b.target(), audit.Options{})
+	if err != nil || rep.Code() != 4 || sum.Asked != int64(len(items)/2) {
+		t.Errorf("%v, code %d, %+v: what the list says otherwise is asked for", err, rep.Code(), sum)
+	}
+}
+
+// A list that costs too much is not read to its end unless somebody needs all of it.
+func TestLongList(t *testing.T) {
+	b := newBench(t, nexustest.Options{})
+	b.only = []string{"file"}
+	to := b.target()
+	asked := 0
+	of := listsOf(b.nexus).Files
+	to.Lists.Files = func(ctx context.Context, repo string) iter.Seq2[audit.Held, error] {
+		return func(yield func(audit.Held, error) bool) {
+			for h, err := range of(ctx, repo) {
+				if !yield(h, err) {
+					return
+				}
+			}
+			for asked = 1; asked <= 3000; asked++ {
+				if !yield(audit.Held{Path: fmt.Sprint("x", asked), Size: 1, Page: asked}, nil) {
+					return
+				}
+			}
+		}
+	}
+	rep, _ := b.auditAt(to, audit.Options{})
+	if rep.Code() != 0 || asked > 1002 || !strings.Contains(strings.Join(rep.Notes, "\n"), "known in part: after 1000 pages") {
+		t.Errorf("code %d, %d pages, %v", rep.Code(), asked, rep.Notes)
+	}
+	var text strings.Builder
+	if err := rep.WriteText(&text, false); err != nil || strings.Count(text.String(), "\nforeign")+strings.Count(text.String()[:7], "foreign") != 20 || !strings.Contains(text.String(), "and 980 more that the bundle does not hold") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	rep, _ = b.auditAt(to, audit.Options{Exact: true})
+	if rep.Code() != 4 || len(rep.Findings()) != 3000 {
+		t.Errorf("code %d, %d findings", rep.Code(), len(rep.Findings()))
+	}
+	var all strings.Builder
+	if err := rep.WriteJSON(&all, nil); err != nil || strings.Count(all.String(), `"state": "foreign"`) != 3000 {
+		t.Errorf("%v, JSON has %d of them", err, strings.Count(all.String(), `"state": "foreign"`))
+	}
+}

@@ -159,11 +159,11 @@ func (h Held) describes(seen Held) bool {
 // is none that proves anything, and what to call that. An error is a *lateError where the
 // server makes the metadata.
 func (r *run) named(ctx context.Context, it target.Item, served *metadata) (d digest.Digest, proof string, err error) {
-	switch {
-	case it.Kind == manifest.KindRPM:
+	switch it.Kind {
+	case manifest.KindRPM:
 		d, err = served.check(ctx, it)
 		proof = "listed in the served metadata with this sha256"
-	case it.Kind == manifest.KindChart:
+	case manifest.KindChart:
 		d, err = served.checkChart(ctx, it, r.bundle.Table.Charts[it.Index])
 		proof = "listed in the served index.yaml with this sha256"
 	default:

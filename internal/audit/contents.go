@@ -60,10 +60,10 @@ type contents struct {
 	all      []Held              // for a receipt
 	foreign  []Held
 	more     int // foreign ones beyond
-	keys     int // public keys that are not of the bundle's table
 
 	files, pages int
 	complete     bool
+	blobs        bool // for a receipt of a docker repository: its blobs are all known
 	err          error
 	asked        atomic.Int64 // files that were asked for one by one
 	gap          atomic.Value // string: something that is there and was not listed
@@ -127,9 +127,7 @@ func (r *run) list(ctx context.Context) {
 			return
 		}
 		r.fill(ctx, c, of(ctx, names[i]))
-		if r.o.Receipt != nil && c.format == "docker" && r.to.Lists.Blobs != nil {
-			r.blobsOf(ctx, names[i])
-		}
+		c.blobs = r.o.Receipt == nil || c.format != "docker" || r.to.Lists.Blobs != nil && r.blobsOf(ctx, names[i])
 	})
 }
 
@@ -178,23 +176,13 @@ func (c *contents) repodataOf(at string) (dir string, ok bool) {
 	return dir, found && ok
 }
 
-// generated says whether the server makes a file by itself, or a push beside what the bundle
-// has: public keys and .repo files.
+// generated says whether the server makes a file by itself.
 func (r *run) generated(c *contents, at string) bool {
 	switch c.format {
 	case "yum":
 		return strings.Contains("/"+at, "/repodata/") && !strings.HasSuffix(at, ".rpm")
 	case "helm":
 		return at == "index.yaml" || strings.HasSuffix(at, ".tgz.prov")
-	case "raw":
-		id, key := strings.CutPrefix(at, "keys/RPM-GPG-KEY-")
-		if key && manifest.CheckKeyID(id) == nil {
-			if !slices.ContainsFunc(r.bundle.Table.Keys, func(k manifest.Key) bool { return k.ID == id }) {
-				c.keys++
-			}
-			return true
-		}
-		return path.Dir(at) == "repos" && strings.HasSuffix(at, ".repo") && len(r.bundle.Table.RPMs) > 0
 	}
 	return false
 }
@@ -245,9 +233,6 @@ func (r *run) cost(name string, c *contents) {
 	}
 	if c.files > 0 || c.complete {
 		r.note("%s: %d listed in %d pages%s", shown, c.files, c.pages, asked)
-	}
-	if c.keys > 0 {
-		r.note("%s: %d public keys in keys/ are not of this bundle's packages: is each a key that you sign repodata with?", shown, c.keys)
 	}
 	switch {
 	case why == "":

@@ -60,25 +60,26 @@ func (l *ledger) blob(repo string, d ocispec.Descriptor, proof receipt.Proof) {
 	}
 }
 
-// blobsOf takes the blobs that a docker repository lists.
-func (r *run) blobsOf(ctx context.Context, repo string) {
+// blobsOf takes the blobs that a docker repository lists, and says whether that is all.
+func (r *run) blobsOf(ctx context.Context, repo string) bool {
 	if context.Cause(ctx) != nil {
-		return
+		return false
 	}
 	taken := 0
 	for h, err := range r.to.Lists.Blobs(ctx, repo) {
 		if err != nil {
 			r.note("%s: not all of its blobs are known: %v", repo, err)
-			return
+			return false
 		}
 		if taken++; taken > maxLedger {
 			r.note("%s: of its blobs the receipt has the first %d", repo, maxLedger)
-			return
+			return false
 		}
 		if d, err := digest.Parse(h.Path); err == nil && d.Algorithm() == digest.SHA256 {
 			r.ledger.blob(repo, ocispec.Descriptor{Digest: d, Size: h.Size}, receipt.Listed)
 		}
 	}
+	return true
 }
 
 // write fills the receipt. What a server calls by a name that no line can have is left out.
@@ -91,7 +92,7 @@ func (r *run) write() {
 	to.Roots = []digest.Digest{r.bundle.Root.Digest}
 	for name, c := range r.contents {
 		gap := c.gap.Load() != nil
-		out := receipt.Repository{Name: name, Format: c.format, Listed: c.complete && !gap && len(c.all) < maxLedger}
+		out := receipt.Repository{Name: name, Format: c.format, Listed: c.complete && c.blobs && !gap && len(c.all) < maxLedger}
 		for _, h := range c.all {
 			if strings.ContainsFunc(h.Path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }) {
 				out.Listed = false

@@ -19,6 +19,7 @@ import (
 	"airbundle/internal/receipt"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
+	"airbundle/internal/rpm/yumconf"
 	"airbundle/internal/target"
 	"airbundle/manifest"
 )
@@ -115,27 +116,17 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	opts := audit.Options{Jobs: int(o.jobs), Deep: o.deep, SHA1: o.sha1, Exact: o.exact, Wait: o.wait, RepoKeys: keys}
-	if opts.Whole, err = o.selection.whole(b.Table, o.remote.registry != ""); err != nil {
+	opts, a, err := o.options(b.Table, items, sign)
+	if err != nil {
 		return err
 	}
-	if o.receipt != "" {
-		opts.Receipt = &receipt.Receipt{}
-	}
-	if anyRaw(items) || o.sha1 {
-		a, err := archive.Open(o.path)
-		switch {
-		case err == nil:
-			defer a.Close()
-			opts.Store = a
-		case o.sha1: // OpenRoot has found a root alone
-			return cli.Usage("--sha1 compares with the content of the archive, and %s is its root alone", o.path)
-		default:
-			seen = append(seen, "repomd.xml is not compared, only that what it names lists each RPM: that takes the archive, and here is its root alone")
-		}
+	if a != nil {
+		defer a.Close()
+	} else if anyRaw(items) {
+		seen = append(seen, "repomd.xml is not compared, only that what it names lists each RPM: that takes the archive, and here is its root alone")
 	}
 	bar := cli.NewBar(s, o.results.Quiet || !o.deep, "audit", -1)
-	opts.Progress = bar
+	opts.Progress, opts.RepoKeys = bar, keys
 	rep, sum, err := audit.Run(ctx, b, items, to, opts)
 	bar.Finish()
 	if err != nil {
@@ -169,12 +160,36 @@ func (o *auditOptions) repoKeys() (openpgp.EntityList, error) {
 	return keys, nil
 }
 
-// whole returns all items of the bundle, whatever is selected.
-func (o *selection) whole(t *manifest.Table, imagesOnly bool) ([]target.Item, error) {
+// options returns those of the audit, with the archive where it takes one and there is one:
+// else OpenRoot has found a root alone.
+func (o *auditOptions) options(t *manifest.Table, items []target.Item, sign *yumconf.Key) (opts audit.Options, a *archive.Archive, err error) {
+	opts = audit.Options{Jobs: int(o.jobs), Deep: o.deep, SHA1: o.sha1, Exact: o.exact, Wait: o.wait}
+	if o.receipt != "" {
+		opts.Receipt = &receipt.Receipt{}
+	}
+	if opts.Whole, err = o.selection.whole(t, &o.remote, sign); err != nil || !anyRaw(items) && !o.sha1 {
+		return opts, nil, err
+	}
+	a, err = archive.Open(o.path)
+	switch {
+	case err == nil:
+		opts.Store = a
+		return opts, a, nil
+	case o.sha1:
+		return opts, nil, cli.Usage("--sha1 compares with the content of the archive, and %s is its root alone", o.path)
+	}
+	return opts, nil, nil
+}
+
+// whole returns all items of the bundle, whatever is selected, and what goes with them.
+func (o *selection) whole(t *manifest.Table, r *remote, sign *yumconf.Key) ([]target.Item, error) {
 	all := *o
 	all.only, all.arches = nil, nil
-	items, _, err := all.items(t, imagesOnly)
-	return items, err
+	places, items, _, err := all.items(t, r.registry != "")
+	if err != nil {
+		return nil, err
+	}
+	return all.withYumConf(t, places, r, items, sign)
 }
 
 // receiptPlace refuses to write a receipt over anything but one, before anything is asked.

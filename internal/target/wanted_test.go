@@ -1,0 +1,54 @@
+package target
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"airbundle/manifest"
+)
+
+func TestWanted(t *testing.T) {
+	rpm := func(repository, path string) Item {
+		return Item{Artifact: manifest.Artifact{Kind: manifest.KindRPM, Name: path, Digest: d(path)}, Place: Place{repository, path}}
+	}
+	image := func(tags ...string) Item {
+		it := Item{Artifact: manifest.Artifact{Kind: manifest.KindImage}, Place: Place{Repository: "images"}}
+		for _, tag := range tags {
+			it.Refs = append(it.Refs, Ref{"a", tag})
+		}
+		return it
+	}
+	file := rpm("files", "a/b")
+	file.Kind = manifest.KindFile
+	chart := rpm("files", "c-1.tgz")
+	chart.Kind = manifest.KindChart
+	items := []Item{rpm("rpms", "os/x86_64/b.rpm"), image("1", "2"), rpm("rpms", "a.rpm"), rpm("rpms", "os/x86_64/c.rpm"), image(""), file, chart}
+	size := func(digest.Digest) int64 { return 10 }
+	for _, c := range []struct {
+		name string
+		m    Map
+		want []Wanted
+	}{
+		{"yum", Map{}, []Wanted{
+			{Repository: "files", Format: "helm", Items: 1, Components: 1, Bytes: 10},
+			{Repository: "files", Format: "raw", Items: 1, Components: 1, Bytes: 10},
+			{Repository: "images", Format: "docker", Items: 2, Components: 2},
+			{Repository: "rpms", Format: "yum", Items: 3, Components: 3, Bytes: 30, Depths: []int{0, 2}},
+		}},
+		{"raw RPMs", Map{RawRPMs: true}, []Wanted{
+			{Repository: "files", Format: "helm", Items: 1, Components: 1, Bytes: 10},
+			{Repository: "files", Format: "raw", Items: 1, Components: 1, Bytes: 10},
+			{Repository: "images", Format: "docker", Items: 2, Components: 2},
+			{Repository: "rpms", Format: "raw", Items: 3, Components: 3, Bytes: 30, Depths: []int{0, 2}},
+		}},
+	} {
+		if diff := cmp.Diff(c.want, c.m.Wanted(items, size)); diff != "" {
+			t.Errorf("%s:\n%s", c.name, diff)
+		}
+	}
+	if got := (Map{}).Wanted(nil, size); len(got) != 0 {
+		t.Errorf("nothing wants %v", got)
+	}
+}

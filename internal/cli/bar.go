@@ -10,6 +10,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"airbundle/internal/progress"
+	"airbundle/internal/report"
 )
 
 // A Bar sums up the bytes of all tasks of one piece of work. On a terminal it is drawn
@@ -116,14 +117,4 @@ func Logger(s Streams, quiet bool) *slog.Logger {
 }
 
 // Bytes prints a number of bytes for people: 1.5 GB, in powers of ten.
-func Bytes(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, i := float64(n)/unit, 0
-	for ; value >= unit && i < 4; i++ {
-		value /= unit
-	}
-	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[i])
-}
+func Bytes(n int64) string { return report.Bytes(n) }

@@ -22,8 +22,8 @@ const Schema = "airbundle/report/v1"
 // A State is what is known of an artifact at the end.
 type State string
 
-// The states of artifacts. OK, Sent, Present, Planned, Wanted, Superseded and, without a class,
-// Foreign are good, all others are findings.
+// The states of artifacts. OK, Sent, Present, Planned, Wanted, Warning, Superseded and, without a
+// class, Foreign are good, all others are findings.
 const (
 	OK        State = "ok"        // whole in the archive
 	Sent      State = "sent"      // was put there by this run
@@ -36,13 +36,14 @@ const (
 	Unknown   State = "unknown"   // could not be found out
 	Faulty    State = "faulty"    // a lock says something wrong of it, or too little
 	Wanted    State = "wanted"    // a request asks for it, and no lock was named that could pin it
+	Warning   State = "warning"   // it will do, but the reader should know something of it
 
 	Foreign    State = "foreign"    // the target holds it, the bundle does not
 	Superseded State = "superseded" // metadata of before, which nothing names any more
 )
 
 func (s State) good() bool {
-	return s == OK || s == Sent || s == Present || s == Planned || s == Wanted || s == Foreign || s == Superseded
+	return s == OK || s == Sent || s == Present || s == Planned || s == Wanted || s == Warning || s == Foreign || s == Superseded
 }
 
 // extra says whether a state is about what the bundle does not hold.
@@ -53,7 +54,7 @@ func (r Record) good() bool { return r.State.good() && (r.State != Foreign || r.
 
 // A Record is one artifact, or one part of the archive, and what is known of it.
 type Record struct {
-	Kind    string        `json:"kind"` // image, rpm, file, chart, archive
+	Kind    string        `json:"kind"` // image, rpm, file, chart, archive; of a plan also target, repository
 	Name    string        `json:"name"`
 	Arch    string        `json:"arch,omitempty"`
 	Digest  digest.Digest `json:"digest,omitempty"`
@@ -251,4 +252,17 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// Bytes says a number of bytes for people.
+func Bytes(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, i := float64(n)/unit, 0
+	for ; value >= unit && i < 4; i++ {
+		value /= unit
+	}
+	return fmt.Sprintf("%.1f %cB", value, "kMGTP"[i])
 }

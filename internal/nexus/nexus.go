@@ -6,8 +6,8 @@
 // or gives it back. Where something is there already it is compared first, because
 // a repository that does not allow redeployment refuses equal content too.
 //
-// It makes no repositories, changes no settings, and does not wait for the
-// metadata that the server builds from what it was given.
+// It makes repositories, but changes no settings of those that are there, and does not
+// wait for the metadata that the server builds from what it was given.
 package nexus
 
 import (

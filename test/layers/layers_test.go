@@ -27,7 +27,7 @@ var layer = map[string]int{
 	"internal/interchange": 2,
 
 	"internal/lock": 3, "internal/build": 3, "internal/lint": 3,
-	"internal/verify": 3, "internal/push": 3, "internal/audit": 3, "internal/serve": 3, "internal/probe": 3,
+	"internal/preflight": 3, "internal/verify": 3, "internal/push": 3, "internal/audit": 3, "internal/serve": 3, "internal/probe": 3,
 
 	"internal/cli":         4,
 	"internal/cli/bundler": 5, "internal/cli/seeder": 5,
@@ -36,7 +36,7 @@ var layer = map[string]int{
 
 // useCases must not import adapters, whatever the layers allow.
 var (
-	useCases = []string{"internal/lock", "internal/build", "internal/lint", "internal/verify", "internal/push", "internal/audit", "internal/serve", "internal/probe"}
+	useCases = []string{"internal/lock", "internal/build", "internal/lint", "internal/preflight", "internal/verify", "internal/push", "internal/audit", "internal/serve", "internal/probe"}
 	adapters = []string{"internal/source/image", "internal/source/web", "internal/source/yum", "internal/source/chart", "internal/registry", "internal/nexus"}
 )
 

@@ -30,18 +30,18 @@ type Design struct {
 // binaries without an extension are what they are for.
 func design(w target.Wanted, port int) Design {
 	d := Design{Name: w.Repository, Format: w.Format, Type: "hosted", BlobStore: defaultStore, Strict: w.Format != target.FormatRaw, WritePolicy: "ALLOW"}
-	switch {
-	case w.Format == target.FormatDocker:
+	if w.Format == target.FormatDocker {
 		d.Port = port
-	case w.Format == target.FormatYum && len(w.Depths) == 1:
+	}
+	if w.Format == target.FormatYum && len(w.Depths) == 1 {
 		d.Depth = w.Depths[0]
 	}
 	return d
 }
 
 // groupDesign says how a group has to be.
-func groupDesign(g target.Group) Design {
-	return Design{Name: g.Name, Format: g.Format, Type: "group", BlobStore: defaultStore, Strict: g.Format != target.FormatRaw, Members: g.Members}
+func groupDesign(g target.Group, port int) Design {
+	return Design{Name: g.Name, Format: g.Format, Type: "group", BlobStore: defaultStore, Strict: g.Format != target.FormatRaw, Port: port, Members: g.Members}
 }
 
 // Words says how the repository is, in the words of the user interface, so that a person
@@ -98,12 +98,12 @@ func Designs(f Facts, q Question) []Design {
 	var all []Design
 	for _, w := range q.Wanted {
 		if r := f.Repositories[w.Repository]; r.Absent.Value && fits(w) == nil {
-			all = append(all, design(w, q.DockerPort))
+			all = append(all, design(w, q.Ports[w.Repository]))
 		}
 	}
 	for _, g := range q.Groups {
 		if f.Repositories[g.Name].Absent.Value {
-			all = append(all, groupDesign(g))
+			all = append(all, groupDesign(g, q.Ports[g.Name]))
 		}
 	}
 	return all

@@ -109,8 +109,7 @@ type Question struct {
 	AtMost bool
 	Blobs  int // of images, roughly: to count requests
 	Create bool
-	// DockerPort is the connector port of docker repositories that are made; 0: none.
-	DockerPort int
+	Ports  map[string]int // of the connectors of docker repositories and groups that are made
 	// Read means that nothing is to be written: Repositories is content with groups and proxies.
 	Read bool
 }

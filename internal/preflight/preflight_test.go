@@ -231,7 +231,7 @@ func TestCreates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, q := good(), question()
-			f.Version, q.Wanted[2].Depths, q.Create, q.DockerPort = c.version, c.depths, true, 8083
+			f.Version, q.Wanted[2].Depths, q.Create, q.Ports = c.version, c.depths, true, map[string]int{"docker": 8083}
 			q.Groups = []target.Group{{Name: "all", Format: "raw", Members: []string{"raw"}}}
 			f.Stores.Value[0].Available = 1 << 50
 			f.Repositories = map[string]preflight.Repository{"docker": absent, "raw": absent, "yum": absent, "all": absent}

@@ -43,7 +43,7 @@ func (j *judge) repository(w target.Wanted, r Repository) {
 	case r.Settings.Err == nil:
 		j.present(w, r.Settings.Value)
 	case r.Format != "":
-		say(report.Unknown, FindingSettings, fmt.Sprintf("hosted %s; whether it is online, its write policy and what else is set are not known: %s", w.Format, why(r.Settings.Err)), "let an administrator look: "+design(w, 0).Words())
+		say(report.Unknown, FindingSettings, fmt.Sprintf("hosted %s; whether it is online, its write policy and what else is set are not known: %s", w.Format, why(r.Settings.Err)), "let an administrator look: "+design(w, j.q.Ports[w.Repository]).Words())
 	case errors.Is(r.Settings.Err, ErrOther):
 		say(report.Failed, FindingFormat, fmt.Sprintf("there is a repository of that name that this login does not see, and it is no hosted %s one", w.Format), another(w.Format))
 	default:
@@ -53,7 +53,7 @@ func (j *judge) repository(w target.Wanted, r Repository) {
 
 // absent speaks of a repository that is not there.
 func (j *judge) absent(w target.Wanted) {
-	d := design(w, j.q.DockerPort)
+	d := design(w, j.q.Ports[w.Repository])
 	err := fits(w)
 	switch {
 	case err != nil:
@@ -113,7 +113,7 @@ func depths(all []int) string {
 func (j *judge) present(w target.Wanted, s Settings) {
 	said := describe(w.Format, s)
 	found := j.faults(w, s)
-	if d := design(w, j.q.DockerPort).differences(s); j.q.Create && len(d) > 0 {
+	if d := design(w, j.q.Ports[w.Repository]).differences(s); j.q.Create && len(d) > 0 {
 		found = append(found, report.Record{State: report.Warning, Finding: FindingDiffers, Reason: "it stays as it is; --create would have made it with " + strings.Join(d, ", ")})
 	}
 	if len(found) == 0 {
@@ -202,7 +202,7 @@ func (j *judge) once(w target.Wanted) string {
 
 // group judges a group that is wanted.
 func (j *judge) group(g target.Group, r Repository) {
-	d := groupDesign(g)
+	d := groupDesign(g, j.q.Ports[g.Name])
 	say := func(state report.State, finding, reason, next string) {
 		j.found(g.Name, state, finding, reason, next)
 	}

@@ -164,7 +164,7 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.It
 		o.Progress = progress.Discard
 	}
 	rep := &report.Report{Command: "push", Bundle: b.Root.Digest, Name: b.Table.Name}
-	if err := refusals(items, to); err != nil {
+	if err := Check(items, to.Assets != nil); err != nil {
 		return rep, nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -196,13 +196,14 @@ func interrupted(ctx context.Context) error {
 	return fmt.Errorf("push stopped, the same command sends what is missing: %w", err)
 }
 
-// refusals are what is wrong with the items before anything is asked.
-func refusals(items []target.Item, to Target) error {
+// Check says what is wrong with the items before anything is asked of the target, a Nexus or a
+// plain registry.
+func Check(items []target.Item, nexus bool) error {
 	var errs []error
 	for _, c := range target.Collisions(items) {
 		errs = append(errs, c)
 	}
-	if to.Assets != nil {
+	if nexus {
 		if err := target.CheckDepth(items); err != nil {
 			errs = append(errs, err)
 		}

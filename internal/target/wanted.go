@@ -28,19 +28,13 @@ type Wanted struct {
 	Depths     []int // how many directories the RPMs lie below the root, each once, sorted
 }
 
-// A Group is a repository that shows its members as one.
-type Group struct {
-	Name, Format string
-	Members      []string
-}
-
-// Wanted returns the repositories that the items need, sorted by name and format. One that
+// Repositories returns the repositories that the items need, sorted by name and format. One that
 // items of two formats name is there twice: no server can have both. Size returns the
 // size of a blob.
-func (m Map) Wanted(items []Item, size func(digest.Digest) int64) []Wanted {
+func Repositories(items []Item, size func(digest.Digest) int64) []Wanted {
 	byName := map[[2]string]*Wanted{}
 	for _, it := range items {
-		key := [2]string{it.Place.Repository, m.format(it)}
+		key := [2]string{it.Place.Repository, it.format()}
 		w := byName[key]
 		if w == nil {
 			w = &Wanted{Repository: key[0], Format: key[1]}
@@ -60,14 +54,14 @@ func (m Map) Wanted(items []Item, size func(digest.Digest) int64) []Wanted {
 	return all
 }
 
-// format returns the format of the repository that an item is for.
-func (m Map) format(it Item) string {
+// format returns the format of the repository that the item is for.
+func (it Item) format() string {
 	switch {
 	case it.Kind == manifest.KindImage:
 		return FormatDocker
 	case it.Kind == manifest.KindChart:
 		return FormatHelm
-	case it.Kind == manifest.KindRPM && !m.RawRPMs:
+	case it.Kind == manifest.KindRPM && !it.Raw:
 		return FormatYum
 	}
 	return FormatRaw
@@ -84,6 +78,10 @@ func (w *Wanted) add(it Item, size func(digest.Digest) int64) {
 		return
 	}
 	w.Components++
+	if it.Made != nil {
+		w.Bytes += int64(len(it.Made))
+		return
+	}
 	w.Bytes += size(it.Digest)
 	if it.Kind == manifest.KindRPM {
 		w.Depths = append(w.Depths, strings.Count(it.Place.Path, "/"))

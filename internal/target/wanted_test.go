@@ -1,6 +1,7 @@
 package target
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,29 +27,36 @@ func TestWanted(t *testing.T) {
 	chart.Kind = manifest.KindChart
 	items := []Item{rpm("rpms", "os/x86_64/b.rpm"), image("1", "2"), rpm("rpms", "a.rpm"), rpm("rpms", "os/x86_64/c.rpm"), image(""), file, chart}
 	size := func(digest.Digest) int64 { return 10 }
+	raw := func(items []Item) []Item {
+		items = slices.Clone(items)
+		for i := range items {
+			items[i].Raw = items[i].Kind == manifest.KindRPM
+		}
+		return items
+	}
 	for _, c := range []struct {
-		name string
-		m    Map
-		want []Wanted
+		name  string
+		items []Item
+		want  []Wanted
 	}{
-		{"yum", Map{}, []Wanted{
+		{"yum", items, []Wanted{
 			{Repository: "files", Format: "helm", Items: 1, Components: 1, Bytes: 10},
 			{Repository: "files", Format: "raw", Items: 1, Components: 1, Bytes: 10},
 			{Repository: "images", Format: "docker", Items: 2, Components: 2},
 			{Repository: "rpms", Format: "yum", Items: 3, Components: 3, Bytes: 30, Depths: []int{0, 2}},
 		}},
-		{"raw RPMs", Map{RawRPMs: true}, []Wanted{
+		{"raw RPMs", raw(items), []Wanted{
 			{Repository: "files", Format: "helm", Items: 1, Components: 1, Bytes: 10},
 			{Repository: "files", Format: "raw", Items: 1, Components: 1, Bytes: 10},
 			{Repository: "images", Format: "docker", Items: 2, Components: 2},
 			{Repository: "rpms", Format: "raw", Items: 3, Components: 3, Bytes: 30, Depths: []int{0, 2}},
 		}},
 	} {
-		if diff := cmp.Diff(c.want, c.m.Wanted(items, size)); diff != "" {
+		if diff := cmp.Diff(c.want, Repositories(c.items, size)); diff != "" {
 			t.Errorf("%s:\n%s", c.name, diff)
 		}
 	}
-	if got := (Map{}).Wanted(nil, size); len(got) != 0 {
+	if got := Repositories(nil, size); len(got) != 0 {
 		t.Errorf("nothing wants %v", got)
 	}
 }

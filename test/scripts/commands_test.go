@@ -35,7 +35,7 @@ var commands = map[string]command{
 	"signkey":   nArgs(2, 2, signKey),
 	"httpfiles": nArgs(2, 2, startFiles),
 	"registry":  nArgs(1, 2, startRegistry),
-	"nexus":     nArgs(2, 2, startNexus),
+	"nexus":     nArgs(2, 3, startNexus),
 	"served":    nArgs(4, 4, served),
 	"forget":    nArgs(1, 1, func(ts *testscript.TestScript, args []string) { serverOf(ts, args[0]).forget() }),
 	"corrupt":   nArgs(4, 4, corrupt),

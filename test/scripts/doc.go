@@ -14,8 +14,9 @@
 //	httpfiles NAME DIR            serve a directory, set $NAME to its URL
 //	registry NAME [login]         start a registry (CNCF Distribution), set $NAME to its
 //	                              host:port; with login it wants $USER and $PASSWORD
-//	nexus NAME PROFILE            start a Nexus double, set $NAME to its URL; it wants
-//	                              $USER and $PASSWORD
+//	nexus NAME PROFILE [empty]    start a Nexus double, set $NAME to its URL; it wants
+//	                              $USER and $PASSWORD, and has the repositories that the
+//	                              flags name by default, or none
 //	served NAME OP N REGEXP       requests that a server saw, as lines "METHOD PATH STATUS
 //	                              [authorized]", that match; OP is ==, <= or >=
 //	forget NAME                   empty a server's list of requests

@@ -108,7 +108,7 @@ func (s nexusServer) log() []string {
 
 func startNexus(ts *testscript.TestScript, args []string) {
 	w := worldOf(ts)
-	s := nexustest.Start(w.t, nexustest.Options{
+	o := nexustest.Options{
 		Profile: nexustest.Profile(args[1]),
 		Users:   []nexustest.User{{Name: user, Password: password}},
 		Repositories: []nexustest.Repository{
@@ -117,7 +117,14 @@ func startNexus(ts *testscript.TestScript, args []string) {
 			{Name: "raw-hosted", Format: "raw"},
 			{Name: "helm-hosted", Format: "helm"},
 		},
-	})
+	}
+	if len(args) == 3 {
+		if args[2] != "empty" {
+			ts.Fatalf("nexus NAME PROFILE empty, not %s", args[2])
+		}
+		o.Repositories = nil
+	}
+	s := nexustest.Start(w.t, o)
 	w.servers[args[0]] = nexusServer{s}
 	ts.Setenv(args[0], s.URL)
 }

@@ -22,6 +22,7 @@ type pushOptions struct {
 	acceptOCI bool
 	signKey   string
 	wait      time.Duration
+	creation  creation
 	results   cli.Results
 	remote    remote
 	selection selection
@@ -37,6 +38,9 @@ func newPush(s cli.Streams) *cobra.Command {
 manifests, then tags, each checked against its digest on the way. It asks the target
 what is there and keeps no state: the same command again moves only what is missing.
 RPMs count as done when the served yum metadata lists them, charts when index.yaml does.
+
+With --create repositories of the Nexus that are missing are made first, and nothing that
+is there is changed; seeder plan says beforehand what would be made, and how.
 
 With --rpm-layout raw RPMs go into the raw repository, at any depth, with the metadata
 that seeder serve offers, slices and all: repomd.xml last, and only when all packages
@@ -63,6 +67,7 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 	f := cmd.Flags()
 	o.remote.addFlags(f)
 	o.selection.addFlags(f)
+	o.creation.addFlags(f)
 	o.jobs.AddFlag(f, 8, "`number` of transfers at once")
 	f.BoolVar(&o.dryRun, "dry-run", false, "ask the target what is missing, send nothing")
 	f.BoolVar(&o.overwrite, "overwrite", false, "replace what the target holds under the same name")
@@ -77,6 +82,9 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if o.signKey != "" && o.selection.layout != target.LayoutRaw && o.selection.file == "" {
 		return cli.Usage("--repo-sign-key needs --rpm-layout raw: a yum repository of a Nexus writes its metadata itself")
+	}
+	if o.creation.create && o.remote.registry != "" {
+		return cli.Usage("--create makes repositories of a Nexus: a plain registry has none")
 	}
 	signer, err := repoSigner(o.signKey)
 	if err != nil {
@@ -101,7 +109,14 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if items, err = o.selection.withYumConf(a.Bundle().Table, places, &o.remote, items, public); err != nil {
 		return err
 	}
-	to, seen, err := o.remote.pushTarget(ctx, s, o.results.Quiet, items)
+	if err := push.Check(items, o.remote.registry == ""); err != nil {
+		return err
+	}
+	q, err := o.creation.question(a.Bundle(), places, items)
+	if err != nil {
+		return err
+	}
+	to, seen, err := o.remote.pushTarget(ctx, s, o.results.Quiet, q, o.dryRun)
 	if err != nil {
 		return err
 	}

@@ -19,11 +19,11 @@ import (
 	"airbundle/internal/cli"
 	"airbundle/internal/httpx"
 	"airbundle/internal/nexus"
+	"airbundle/internal/preflight"
 	"airbundle/internal/push"
 	"airbundle/internal/registry"
 	"airbundle/internal/report"
 	"airbundle/internal/target"
-	"airbundle/manifest"
 )
 
 // remote are the flags that say where a target is and how to log in.
@@ -134,14 +134,16 @@ func dockerLogin(ctx context.Context, host string) (user, password string, err e
 
 // connection is a target with everything an adapter needs.
 type connection struct {
-	name   string
+	url    *url.URL
+	name   string             // for messages, without credentials
+	user   string             // of a Nexus; empty: no login
 	images *registry.Registry // of a plain registry
 	nexus  *nexus.Nexus       // nil for a plain registry
 	info   nexus.Info
 }
 
-// connect logs in and makes the adapters; it asks the server whether it is there.
-func (r *remote) connect(ctx context.Context, s cli.Streams, quiet bool) (*connection, error) {
+// dial finds the login and makes the adapters. It does not ask the server for anything.
+func (r *remote) dial(ctx context.Context, s cli.Streams, quiet bool) (*connection, error) {
 	u, isNexus, err := r.base()
 	if err != nil {
 		return nil, err
@@ -156,18 +158,28 @@ func (r *remote) connect(ctx context.Context, s cli.Streams, quiet bool) (*conne
 	}
 	client := httpx.NewClient(transport)
 	if !isNexus {
-		reg := registry.New(registry.Options{Base: u, Client: client, Username: user, Password: password})
-		if err := reg.Ping(ctx); err != nil {
-			return nil, nextStep(fmt.Errorf("registry %s: %w", u.Host, err), u)
-		}
-		return &connection{name: u.Host, images: reg}, nil
+		return &connection{url: u, name: u.Host, images: registry.New(registry.Options{Base: u, Client: client, Username: user, Password: password})}, nil
 	}
 	n := nexus.New(nexus.Options{URL: u, Client: client, Username: user, Password: password, PlainHTTP: r.net.PlainHTTP})
-	info, err := n.Check(ctx)
+	return &connection{url: u, name: httpx.RedactURL(u), user: user, nexus: n}, nil
+}
+
+// connect is dial; then it asks the server whether it is there and takes the login.
+func (r *remote) connect(ctx context.Context, s cli.Streams, quiet bool) (*connection, error) {
+	c, err := r.dial(ctx, s, quiet)
 	if err != nil {
-		return nil, nextStep(fmt.Errorf("nexus %s: %w", httpx.RedactURL(u), err), u)
+		return nil, err
 	}
-	return &connection{name: httpx.RedactURL(u), nexus: n, info: info}, nil
+	if c.nexus == nil {
+		if err := c.images.Ping(ctx); err != nil {
+			return nil, nextStep(fmt.Errorf("registry %s: %w", c.name, err), c.url)
+		}
+		return c, nil
+	}
+	if c.info, err = c.nexus.Check(ctx); err != nil {
+		return nil, nextStep(fmt.Errorf("nexus %s: %w", c.name, err), c.url)
+	}
+	return c, nil
 }
 
 // nextStep adds what to do where it is plain from the error.
@@ -181,45 +193,9 @@ func nextStep(err error, u *url.URL) error {
 	return err
 }
 
-// fits checks what a Nexus says of the repositories that the items need. One that is not
-// in the list may exist all the same, for the list holds what the login may browse: that
-// is a note, no error.
-func (c *connection) fits(items []target.Item, write bool) (notes []string, err error) {
-	if write && c.info.ReadOnly {
-		return nil, report.WithClass(report.ClassRefused, fmt.Errorf("nexus %s is read-only: no write was tried", c.name))
-	}
-	type repository struct{ name, format string }
-	need := map[repository]bool{}
-	for _, it := range items {
-		format := "raw"
-		switch {
-		case it.Kind == manifest.KindImage:
-			format = "docker"
-		case it.Kind == manifest.KindRPM && !it.Raw:
-			format = "yum"
-		case it.Kind == manifest.KindChart:
-			format = "helm"
-		}
-		need[repository{it.Place.Repository, format}] = true
-	}
-	var errs []error
-	for want := range need {
-		i := slices.IndexFunc(c.info.Repositories, func(r nexus.Repository) bool { return r.Name == want.name })
-		if i < 0 {
-			notes = append(notes, fmt.Sprintf("this login sees no %s repository %s at the Nexus: if there is none, create it or name another with --%s-repo", want.format, want.name, want.format))
-			continue
-		}
-		if have := c.info.Repositories[i]; have.Format != want.format || write && have.Type != "hosted" {
-			errs = append(errs, fmt.Errorf("repository %s is a %s %s repository, a hosted %s one is needed: name another with --%s-repo", have.Name, have.Type, have.Format, want.format, want.format))
-		}
-	}
-	slices.Sort(notes)
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return notes, report.WithClass(report.ClassRefused, errors.Join(errs...))
-}
-
-// pushTarget returns the target of a push, with notes for its report.
-func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, items []target.Item) (push.Target, []string, error) {
+// pushTarget returns the target of a push, with notes for its report. It makes what
+// repositories are missing and wanted.
+func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, q preflight.Question, dryRun bool) (push.Target, []string, error) {
 	c, err := r.connect(ctx, s, quiet)
 	if err != nil {
 		return push.Target{}, nil, err
@@ -227,15 +203,25 @@ func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, item
 	if c.nexus == nil {
 		return push.Target{Name: c.name, Images: func(string) push.Images { return c.images }}, nil, nil
 	}
-	notes, err := c.fits(items, true)
+	absent, notes, err := c.fits(ctx, q)
 	if err != nil {
 		return push.Target{}, nil, err
 	}
-	docker, seen, err := c.docker(ctx, nexus.Via(r.dockerVia), items)
-	return push.Target{
-		Name: c.name, Images: func(repo string) push.Images { return docker[repo] }, Assets: c.nexus,
-		Version: c.info.Version, OCI: c.info.OCI(),
-	}, append(notes, seen...), err
+	var empty []preflight.Design // of a dry run, which makes none
+	if dryRun {
+		for _, d := range absent {
+			notes = append(notes, fmt.Sprintf("repository %s: to be made: %s", d.Name, d.Words()))
+		}
+		empty = absent
+	} else {
+		made, err := c.create(ctx, absent)
+		if err != nil {
+			return push.Target{}, nil, err
+		}
+		notes = append(notes, made...)
+	}
+	docker, seen, err := c.docker(ctx, nexus.Via(r.dockerVia), q.Items)
+	return c.pushTarget(docker, empty), append(notes, seen...), err
 }
 
 // auditTarget returns the target of an audit, with notes for its report.
@@ -247,7 +233,7 @@ func (r *remote) auditTarget(ctx context.Context, s cli.Streams, quiet bool, ite
 	if c.nexus == nil {
 		return audit.Target{Name: c.name, Images: func(string) audit.Images { return c.images }, Lists: registryLists(c.images)}, nil, nil
 	}
-	notes, err := c.fits(items, false)
+	_, notes, err := c.fits(ctx, preflight.Question{Wanted: target.Repositories(items, func(digest.Digest) int64 { return 0 }), Read: true})
 	if err != nil {
 		return audit.Target{}, nil, err
 	}

@@ -28,7 +28,7 @@ func New(s cli.Streams) *cobra.Command {
 built, pushes it into a Nexus or a registry straight from the file, audits what the
 target holds, or serves the file itself.`,
 	}
-	root.AddCommand(newVerify(s), newPush(s), newAudit(s), newServe(s), newProbe(s))
+	root.AddCommand(newVerify(s), newPlan(s), newPush(s), newAudit(s), newServe(s), newProbe(s))
 	return root
 }
 

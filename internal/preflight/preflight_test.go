@@ -225,6 +225,7 @@ func TestCreates(t *testing.T) {
 			`planned repository all:  \| is not there; to be made: raw \(group\), name all, online, members raw, blob store default, strict content type validation off`,
 		}, []string{"docker", "raw", "yum", "all"}},
 		{"3.25", "3.25.1", []int{3}, 3, []string{`planned repository raw`, `unknown repository docker: create \| .*\| .*push --create tries`}, []string{"docker", "raw", "yum", "all"}},
+		{"3.23", "3.23.0", []int{3}, 3, []string{`unknown repository raw: create`}, []string{"docker", "raw", "yum", "all"}},
 		{"3.16", "3.16.2", []int{3}, 7, []string{`failed repository yum: create \| this version of Nexus cannot be asked to make it \| make it by hand: .*repodata depth 3`}, []string{"docker", "raw", "yum", "all"}},
 		{"two depths", "3.90.0", []int{1, 3}, 7, []string{`failed repository yum: depth \| is not there, and none can be made: its RPMs lie 1 and 3 directories deep.* \| push with --rpm-layout raw`}, []string{"docker", "raw", "all"}},
 		{"too deep", "3.90.0", []int{6}, 7, []string{`failed repository yum: depth \| .*6 directories deep, and a yum repository has its metadata at 5 at most`}, []string{"docker", "raw", "all"}},

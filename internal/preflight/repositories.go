@@ -68,14 +68,14 @@ func (j *judge) absent(w target.Wanted) {
 	}
 }
 
-// make says whether a repository can be made. Up to 3.23 no format that is ours can, in 3.24
-// and 3.25 raw ones by a beta API, which may know others.
+// make says whether a repository can be made. Up to 3.19 none can; up to 3.25 there is a beta
+// API, which knows raw ones from 3.24 on and may know others.
 func (j *judge) make(d Design) {
 	const reason = "is not there; to be made: "
 	switch {
-	case j.v.before(24):
+	case j.v.before(20):
 		j.rep.Add(refused(d, ErrNoAPI))
-	case j.v.before(26) && d.Format != target.FormatRaw:
+	case j.v.before(26) && (j.v.before(24) || d.Format != target.FormatRaw):
 		j.found(d.Name, report.Unknown, FindingCreate, reason+d.Words(), "whether this version can be asked for that is not known: push --create tries, and otherwise says how to make it by hand")
 	default:
 		j.rep.Add(report.Record{Kind: KindRepository, Name: d.Name, State: report.Planned, Reason: reason + d.Words()})

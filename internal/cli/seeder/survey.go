@@ -22,6 +22,7 @@ func (c *connection) fits(ctx context.Context, q preflight.Question) (absent []p
 		return nil, nil, report.WithClass(report.ClassRefused, fmt.Errorf("nexus %s is read-only: no write was tried", c.name))
 	}
 	facts := preflight.Facts{Version: c.info.Version, Edition: c.info.Edition}
+	ctx = httpx.WithAttempts(ctx, 2) // what is not known is no obstacle here
 	if facts.Repositories, err = c.repositories(ctx, q); err != nil {
 		return nil, nil, err
 	}
@@ -31,6 +32,7 @@ func (c *connection) fits(ctx context.Context, q preflight.Question) (absent []p
 		case rec.State == report.Failed:
 			errs = append(errs, report.WithClass(rec.Class, errors.New(sentence(rec))))
 		case rec.State == report.Planned, rec.State == report.OK:
+		case rec.Finding == preflight.FindingCreate: // is tried
 		case rec.Finding != preflight.FindingSettings: // which an account for uploads need not read
 			notes = append(notes, sentence(rec))
 		}

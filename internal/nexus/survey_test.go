@@ -162,6 +162,14 @@ func TestCreate(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%s, %s: %v\n%s", profile, format, err, diff)
 			}
+			s.ClearLog()
+			err = n.Create(t.Context(), want)
+			if taken, ok := errors.AsType[*nexus.NameTakenError](err); !ok || taken.Name != want.Name || s.Count("POST", "") != 1 {
+				t.Errorf("%s, a second time: %v", profile, err)
+			}
+			if format == "helm" && profile != nexustest.CE396 {
+				continue // helm groups came with 3.94
+			}
 			group := nexus.Settings{Name: "group-" + format, Format: format, Type: "group", Online: true, Storage: nexus.Storage{BlobStore: "default"}}
 			group.Group.Members = []string{want.Name}
 			if err := n.Create(t.Context(), group); err != nil {
@@ -169,11 +177,6 @@ func TestCreate(t *testing.T) {
 			}
 			if got, err := n.Settings(t.Context(), format, "group", group.Name); err != nil || !cmp.Equal(got.Group.Members, group.Group.Members) {
 				t.Errorf("%s, group of %s: %+v, %v", profile, format, got, err)
-			}
-			s.ClearLog()
-			err = n.Create(t.Context(), want)
-			if taken, ok := errors.AsType[*nexus.NameTakenError](err); !ok || taken.Name != want.Name || s.Count("POST", "") != 1 {
-				t.Errorf("%s, a second time: %v", profile, err)
 			}
 		}
 	}

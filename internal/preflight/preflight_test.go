@@ -98,6 +98,9 @@ func TestJudge(t *testing.T) {
 		{"frozen", func(f *preflight.Facts, _ *preflight.Question) { f.ReadOnly = true }, 7, `failed target writable`},
 		{"EULA", func(f *preflight.Facts, _ *preflight.Question) { f.EULA.Value = false }, 7, `failed target eula`},
 		{"no EULA", func(f *preflight.Facts, _ *preflight.Question) { f.EULA.Err = &httpx.StatusError{Code: 404} }, 0, `ok target eula:  \| this version asks for none`},
+		{"EULA of 3.80", func(f *preflight.Facts, _ *preflight.Question) {
+			f.EULA.Err, f.Version = &httpx.StatusError{Code: 404}, "3.80.0-06"
+		}, 0, `warning target eula`},
 		{"EULA unknown", func(f *preflight.Facts, _ *preflight.Question) { f.EULA.Err = forbidden }, 3, `unknown target eula:  \| .*this login may not read it \(403\)`},
 		{"EULA of OSS", func(f *preflight.Facts, _ *preflight.Question) { f.EULA.Err, f.Edition = forbidden, "OSS" }, 0, `ok target eula`},
 		{"no login", func(f *preflight.Facts, _ *preflight.Question) { f.User = "" }, 7, `failed target login:  \| there is no login`},

@@ -97,6 +97,8 @@ func (j *judge) eula() {
 		j.ok(KindTarget, "eula", "accepted")
 	case e.Err == nil:
 		j.server("eula", report.Failed, "the license agreement of the Community Edition is not accepted, and the server may refuse to work until it is", "its owner has to read and accept it in the user interface")
+	case notTold(e.Err) && j.community() && !j.v.before(77) && j.v.before(81):
+		j.server("eula", report.Warning, "this version does not tell whether a license agreement is to be accepted", "look in the user interface")
 	case notTold(e.Err) || !j.community():
 		j.ok(KindTarget, "eula", "this version asks for none")
 	default:

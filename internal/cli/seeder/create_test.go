@@ -190,7 +190,7 @@ func TestPlanLogins(t *testing.T) {
 				`unknown +repository yum-hosted: invisible: there is a repository of that name that this login does not see; `,
 				`failed +file|failed +rpm +`, // 403 of the dry run
 			}},
-			{"wrong password", "ci", "wrong", []nexustest.User{ci}, false, 7, []string{`failed +target +login: .*401.*: check user and password; nothing else was asked`, `ok +target +version: 3`}},
+			{"wrong password", "ci", "wrong", []nexustest.User{ci}, false, 7, []string{`failed +target +login: .*401.*: check user and password; nothing else was asked`, `ok +target +version: 3`, `plan for .*: the login was refused; root sha256:`}},
 		} {
 			t.Run(string(profile)+"/"+c.name, func(t *testing.T) {
 				s := nexustest.Start(t, nexustest.Options{Profile: profile, Repositories: hosted(), Users: c.users, Anonymous: c.anonymous, Faults: []nexustest.Fault{{

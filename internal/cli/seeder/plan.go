@@ -102,10 +102,14 @@ func runPlan(ctx context.Context, s cli.Streams, o *planOptions) error {
 	rep.Bundle, rep.Name, rep.Trust = b.Root.Digest, b.Table.Name, trusted
 	rep.Notes = append(notes(note, metadataNote(b.Table, items)), rep.Notes...)
 	o.results.Verbose = true
+	if sum == nil {
+		return cli.PrintReport(s, rep, o.results, fmt.Sprintf("plan for %s: the login was refused; root %s; trust: %s", name, rep.Bundle, rep.Trust), nil)
+	}
 	return cli.PrintReport(s, rep, o.results, planLast(rep, sum, name), sum)
 }
 
-// judge asks the server, and then what of the items is there.
+// judge asks the server, and then what of the items is there. Without a good login there is
+// no summary.
 func (o *planOptions) judge(ctx context.Context, s cli.Streams, b *manifest.Bundle, q preflight.Question) (*report.Report, *planSummary, string, error) {
 	sum := &planSummary{Artifacts: len(q.Items)}
 	c, err := o.remote.dial(ctx, s, o.results.Quiet)
@@ -115,7 +119,7 @@ func (o *planOptions) judge(ctx context.Context, s cli.Streams, b *manifest.Bund
 	c.info, err = c.nexus.Check(ctx)
 	if refused := httpx.StatusCode(err); refused == http.StatusUnauthorized || refused == http.StatusForbidden {
 		facts := preflight.Facts{Version: c.info.Version, Edition: c.info.Edition, ReadOnly: c.info.ReadOnly, Refused: err}
-		return preflight.Judge(facts, q), sum, c.name, nil
+		return preflight.Judge(facts, q), nil, c.name, nil
 	}
 	if err != nil {
 		return nil, nil, "", nextStep(fmt.Errorf("nexus %s: %w", c.name, err), c.url)

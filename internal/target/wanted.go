@@ -3,7 +3,6 @@ package target
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -84,6 +83,6 @@ func (w *Wanted) add(it Item, size func(digest.Digest) int64) {
 	}
 	w.Bytes += size(it.Digest)
 	if it.Kind == manifest.KindRPM {
-		w.Depths = append(w.Depths, strings.Count(it.Place.Path, "/"))
+		w.Depths = append(w.Depths, it.Place.Depth())
 	}
 }

@@ -18,15 +18,18 @@ const maxRetryAfter = 120 * time.Second
 // hosts holds the state of every host that was ever asked.
 type hosts struct {
 	perHost int
+	adapt   func() *window // makes that of a machine; nil: nothing adapts
 
-	mu sync.Mutex
-	m  map[string]*host
+	mu       sync.Mutex
+	m        map[string]*host
+	machines map[string]*window // by name without the port
 }
 
 // A host bounds the attempts in flight to one host and port, and knows until when
 // it wants to be left alone.
 type host struct {
-	slots chan struct{}
+	port   limit
+	window *window // of the machine; nil: nothing adapts
 
 	mu     sync.Mutex
 	until  time.Time
@@ -49,36 +52,74 @@ func (hs *hosts) of(u *url.URL) *host {
 	defer hs.mu.Unlock()
 	h := hs.m[name]
 	if h == nil {
-		if hs.m == nil {
-			hs.m = make(map[string]*host)
-		}
-		h = &host{slots: make(chan struct{}, hs.perHost)}
+		h = &host{port: limit{max: hs.perHost}, window: hs.machine(strings.ToLower(u.Hostname()))}
 		hs.m[name] = h
 	}
 	return h
 }
 
-// acquire waits for a slot and for the end of a pause. The pause is waited for
-// with the slot in hand: nobody else may go either, and the order is kept.
-func (h *host) acquire(ctx context.Context) error {
-	select {
-	case h.slots <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// machine returns the window that all ports of a machine share. The caller holds the
+// lock.
+func (hs *hosts) machine(name string) *window {
+	if hs.adapt == nil {
+		return nil
 	}
+	w := hs.machines[name]
+	if w == nil {
+		w = hs.adapt()
+		hs.machines[name] = w
+	}
+	return w
+}
+
+// acquire waits for room in all limits that count the request, and for the end of a
+// pause of its host. The pause is waited for with the places in hand: nobody else may
+// go either, and the order is kept. It returns what gives the places back.
+func (t *Transport) acquire(req *http.Request, h *host, surface string) (release func(), err error) {
+	ctx := req.Context()
+	limits := []*limit{&h.port, &t.total}
+	if l := t.surfaces[surface]; l != nil {
+		limits = append(limits, l)
+	}
+	if h.window != nil {
+		limits = append(limits, &h.window.limit)
+	}
+	if err := t.gate.enter(ctx, limits); err != nil {
+		return nil, err
+	}
+	release = func() { t.gate.leave(limits) }
 	for {
 		d := h.paused()
 		if d <= 0 && ctx.Err() == nil {
-			return nil
+			break
 		}
 		if err := Sleep(ctx, d); err != nil {
-			h.release()
-			return err
+			release()
+			return nil, err
 		}
 	}
+	if err := stopped(ctx); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
 }
 
-func (h *host) release() { <-h.slots }
+type stopKey struct{}
+
+// WithStop returns a context for requests that do not leave any more once stop returns
+// an error, which is then theirs. It is asked last of all, after the waits for room and
+// before each try: what has come to be known in the meantime counts.
+func WithStop(ctx context.Context, stop func() error) context.Context {
+	return context.WithValue(ctx, stopKey{}, stop)
+}
+
+func stopped(ctx context.Context) error {
+	if stop, ok := ctx.Value(stopKey{}).(func() error); ok {
+		return stop()
+	}
+	return nil
+}
 
 // pause keeps everybody from the host for d; a longer pause is not shortened.
 func (h *host) pause(d time.Duration) {

@@ -123,16 +123,27 @@ func TestPerHost(t *testing.T) {
 // before, a body's end has been seen.
 func wantFreeSlots(t *testing.T, tr *Transport) {
 	t.Helper()
-	tr.hosts.mu.Lock()
-	defer tr.hosts.mu.Unlock()
-	for name, h := range tr.hosts.m {
-		for i := 0; len(h.slots) > 0; i++ {
-			if i == 1000 {
-				t.Errorf("%s: %d slots are still held", name, len(h.slots))
-				break
-			}
-			time.Sleep(time.Millisecond)
+	held := func() (n int) {
+		tr.hosts.mu.Lock()
+		tr.gate.mu.Lock()
+		defer tr.hosts.mu.Unlock()
+		defer tr.gate.mu.Unlock()
+		for _, h := range tr.hosts.m {
+			n += h.port.busy
 		}
+		for _, w := range tr.hosts.machines {
+			n += w.busy
+		}
+		for _, l := range tr.surfaces {
+			n += l.busy
+		}
+		return n + tr.total.busy
+	}
+	for i := 0; held() > 0; i++ {
+		if i == 1000 {
+			t.Fatalf("%d slots are still held", held())
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -131,15 +131,15 @@ func (t *Transport) transient(resp *http.Response, err error) error {
 		return nil
 	}
 	var head []byte
-	if resp.StatusCode == http.StatusTooManyRequests {
-		head = peek(resp) // that a login is blocked may stand there only
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
+		head = peek(resp) // that a login is blocked, or the server frozen, may stand there only
 	}
 	why := newStatusError(resp, head)
 	if !why.Transient() {
 		return nil
 	}
 	t.hosts.of(resp.Request.URL).pause(why.RetryAfter)
-	if final, _ := resp.Request.Context().Value(finalKey{}).([]int); slices.Contains(final, resp.StatusCode) {
+	if isFinal(resp.Request.Context(), resp.StatusCode) {
 		return nil
 	}
 	return why
@@ -161,6 +161,11 @@ type finalKey struct{}
 // statuses is what was asked for: the transport does not repeat them because of it.
 func FinalStatus(ctx context.Context, codes ...int) context.Context {
 	return context.WithValue(ctx, finalKey{}, codes)
+}
+
+func isFinal(ctx context.Context, code int) bool {
+	final, _ := ctx.Value(finalKey{}).([]int)
+	return slices.Contains(final, code)
 }
 
 type attemptsKey struct{}

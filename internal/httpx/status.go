@@ -41,7 +41,7 @@ func (e *StatusError) Error() string {
 
 // Transient says whether another try may have another answer.
 func (e *StatusError) Transient() bool {
-	return slices.Contains(transientStatus, e.Code) && !e.LoginBlocked()
+	return slices.Contains(transientStatus, e.Code) && !e.LoginBlocked() && !e.ReadOnly()
 }
 
 // LoginBlocked recognises a 429 that answers wrong passwords: Nexus renews the block
@@ -49,6 +49,20 @@ func (e *StatusError) Transient() bool {
 func (e *StatusError) LoginBlocked() bool {
 	return e.Code == http.StatusTooManyRequests && e.Says("authentication attempt")
 }
+
+// ReadOnly recognises a server that takes no writes, whoever asks and however often: a
+// frozen Nexus says so in the reason or in the body of a 503.
+func (e *StatusError) ReadOnly() bool {
+	return e.Code == http.StatusServiceUnavailable && e.Says("read-only")
+}
+
+// PaymentRequired recognises a Nexus Community Edition above its usage caps. It goes on
+// to serve what it has and takes nothing new, with one of three statuses.
+func (e *StatusError) PaymentRequired() bool {
+	return slices.Contains(paymentStatus, e.Code) && e.Says("payment required")
+}
+
+var paymentStatus = []int{http.StatusPaymentRequired, http.StatusForbidden, http.StatusConflict}
 
 // Says looks for a text, in lower case, in what the server says: in the reason or in
 // the body.

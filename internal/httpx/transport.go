@@ -1,5 +1,6 @@
 // Package httpx is the one way to the network: a transport that bounds the
-// requests in flight to each host, repeats what may be repeated, resumes broken
+// requests in flight, to each host, to each part of a server and in all, and takes fewer
+// when a server shows strain; that repeats what may be repeated, resumes broken
 // downloads where they broke and ends transfers in which nothing moves; and a
 // client that keeps credentials where they belong.
 //
@@ -9,6 +10,7 @@
 package httpx
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,6 +49,20 @@ type Options struct {
 	// PerHost bounds the requests in flight to one host and port (default 8). A
 	// request is in flight until its response body has ended or is closed.
 	PerHost int
+	// Total bounds the requests in flight to all hosts together (0: no bound).
+	Total int
+	// Surface names the part of a server that a request is for, and Surfaces bounds the
+	// requests in flight to each part, whatever its host; a part that is not named there
+	// has no bound of its own. Nil: no parts.
+	Surface  func(*http.Request) string
+	Surfaces map[string]int
+	// Adapt lets the requests in flight to one machine, over all its ports, become fewer
+	// when it shows strain (429, 5xx, broken connections, HEAD requests that take long) and
+	// more again when it does not: from 1 to Total, or PerHost where there is no Total.
+	Adapt bool
+	// SlowAfter is how much longer than the quickest a HEAD request may take before that
+	// is strain (default 250 ms; at least three times the quickest, at most 1 s more).
+	SlowAfter time.Duration
 	// Attempts bounds the tries of one replayable request, and the reopenings of
 	// one body that bring no new byte (default 6).
 	Attempts int
@@ -90,6 +107,12 @@ func (o Options) withDefaults() Options {
 	if o.DownAfter <= 0 {
 		o.DownAfter = defaultDownAfter
 	}
+	if o.SlowAfter <= 0 {
+		o.SlowAfter = defaultSlowAfter
+	}
+	if o.Surface == nil {
+		o.Surface = func(*http.Request) string { return "" }
+	}
 	if o.Backoff == nil {
 		o.Backoff = Backoff
 	}
@@ -102,9 +125,13 @@ func (o Options) withDefaults() Options {
 // A Transport is an http.RoundTripper to be shared by all HTTP users of a
 // process, because the limit per host counts what passes through it.
 type Transport struct {
-	o     Options
-	base  *http.Transport
-	hosts hosts
+	o        Options
+	base     *http.Transport
+	hosts    hosts
+	gate     gate
+	total    limit
+	surfaces map[string]*limit
+	requests atomic.Int64
 }
 
 // NewTransport returns a transport that obeys o and the proxy settings of the
@@ -118,7 +145,7 @@ func NewTransport(o Options) *Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	return &Transport{
+	t := &Transport{
 		o: o,
 		base: &http.Transport{
 			Proxy:                  proxy,
@@ -134,9 +161,22 @@ func NewTransport(o Options) *Transport {
 			ReadBufferSize:         bufferBytes,
 			WriteBufferSize:        bufferBytes,
 		},
-		hosts: hosts{perHost: o.PerHost},
+		hosts:    hosts{perHost: o.PerHost, m: map[string]*host{}, machines: map[string]*window{}},
+		total:    limit{max: o.Total},
+		surfaces: map[string]*limit{},
 	}
+	for name, n := range o.Surfaces {
+		t.surfaces[name] = &limit{max: n}
+	}
+	if o.Adapt {
+		t.hosts.adapt = func() *window { return newWindow(cmp.Or(o.Total, o.PerHost), o.SlowAfter) }
+	}
+	return t
 }
+
+// Requests returns how many requests have left so far, failed ones and repetitions too:
+// servers that allow so many a day count them all.
+func (t *Transport) Requests() int64 { return t.requests.Load() }
 
 // proxy hides the text of a malformed proxy setting, which may hold a password.
 func proxy(req *http.Request) (*url.URL, error) {
@@ -203,8 +243,9 @@ func CloseRequest(req *http.Request) {
 // returns the answer with a body that gives the slot back. A failure of the
 // connection, now or in the body, is an *UnavailableError.
 func (t *Transport) exchange(req *http.Request) (*http.Response, error) {
-	h := t.hosts.of(req.URL)
-	if err := h.acquire(req.Context()); err != nil {
+	h, surface := t.hosts.of(req.URL), t.o.Surface(req)
+	release, err := t.acquire(req, h, surface)
+	if err != nil {
 		CloseRequest(req)
 		return nil, err
 	}
@@ -214,22 +255,27 @@ func (t *Transport) exchange(req *http.Request) (*http.Response, error) {
 	// ends its context, and that alone frees the slot: it cannot be forgotten.
 	context.AfterFunc(ctx, func() {
 		w.stop()
-		h.release()
+		release()
 	})
 	out, sent := t.outgoing(ctx, req, w)
+	s := t.sign(h, surface, req)
+	t.requests.Add(1)
 	resp, err := t.base.RoundTrip(out)
 	if err != nil {
 		err = attemptError(context.Cause(ctx), req, sent, err)
+		t.broke(s, req, err)
 		cancel(nil)
 		return nil, err
 	}
 	w.answered()
+	t.answered(s, req, resp)
 	if resp.Body == nil || resp.Body == http.NoBody {
 		cancel(nil)
 		return resp, nil
 	}
 	b := &attemptBody{rc: resp.Body, req: req, cancel: cancel, watch: w, stall: t.o.Stall, idle: t.o.ResponseWait}
 	b.cause = func() error { return context.Cause(ctx) }
+	b.broke = func(err error) { t.broke(s, req, err) }
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		b.stall, b.idle = 0, 0
 		w.set(t.o.Stall, "body not complete after")

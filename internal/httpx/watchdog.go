@@ -157,6 +157,7 @@ type attemptBody struct {
 	rc     io.ReadCloser
 	req    *http.Request
 	cause  func() error // of the attempt's end
+	broke  func(error)  // is told why the body does not end well
 	cancel context.CancelCauseFunc
 	watch  *watch
 	stall  time.Duration // 0: the deadline that is set stands for the whole body
@@ -181,6 +182,7 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 	b.err = io.EOF
 	if err != io.EOF {
 		b.err = attemptError(b.cause(), b.req, nil, err)
+		b.broke(b.err)
 	}
 	b.cancel(nil)
 	return n, b.err

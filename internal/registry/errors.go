@@ -153,7 +153,7 @@ func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
 // classify marks the answers that are more than their status.
 func classify(a *answer) error {
 	switch {
-	case readOnly(a.StatusError):
+	case a.ReadOnly():
 		return fmt.Errorf("%w: %w", ErrReadOnly, a)
 	case a.has("DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_UNKNOWN"):
 		return &damagedError{a}
@@ -183,12 +183,6 @@ func (a *answer) digests() []digest.Digest {
 		}
 	}
 	return all
-}
-
-// readOnly recognises a server that is frozen: Nexus says so in the reason or in
-// the body of a 503.
-func readOnly(e *httpx.StatusError) bool {
-	return e.Code == http.StatusServiceUnavailable && e.Says("read-only")
 }
 
 // WriteOnce recognises the refusal to write something a second time. Nexus gives

@@ -34,11 +34,32 @@ type Login struct {
 
 	mu         sync.Mutex
 	proven     bool
-	refused    error             // sticky: the server does not take the credentials
+	refused    *refusal
 	challenge  map[string]string // of the token server, once seen
 	tokens     map[string]string // by scopes
 	withheld   string            // token host that was not shown the credentials
 	noContinue bool              // the server ignores Expect: 100-continue
+}
+
+// A refusal is the server's word, once given, that it does not take the credentials. All
+// ports of a server share one: what one has refused is not shown to the other.
+type refusal struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (r *refusal) get() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+func (r *refusal) set(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = err
+	}
 }
 
 // NewLogin returns a login at the origin of base. Without a user it is anonymous.
@@ -47,7 +68,7 @@ type Login struct {
 func NewLogin(base *url.URL, user, password string, tokenHosts ...string) *Login {
 	return &Login{
 		origin: base, user: user, password: password, tokenHosts: tokenHosts,
-		first: make(chan struct{}, 1), tokens: map[string]string{},
+		first: make(chan struct{}, 1), tokens: map[string]string{}, refused: new(refusal),
 	}
 }
 
@@ -55,7 +76,7 @@ func NewLogin(base *url.URL, user, password string, tokenHosts ...string) *Login
 // such as a connector port that its API names.
 func (l *Login) At(origin *url.URL) *Login {
 	at := NewLogin(origin, l.user, l.password, l.tokenHosts...)
-	_, at.refused = l.known()
+	at.refused = l.refused
 	return at
 }
 
@@ -74,7 +95,8 @@ func (l *Login) Do(c *http.Client, req *http.Request, scopes ...string) (*http.R
 	}
 	defer release()
 	key := strings.Join(scopes, " ")
-	authorized := req.Clone(req.Context())
+	// Whoever waits in the transport when the login is refused does not leave any more.
+	authorized := req.Clone(httpx.WithStop(req.Context(), l.refused.get))
 	if err := l.authorize(c, authorized, scopes, key); err != nil {
 		httpx.CloseRequest(req)
 		return nil, err
@@ -89,7 +111,7 @@ func (l *Login) Do(c *http.Client, req *http.Request, scopes ...string) (*http.R
 	case http.StatusTooManyRequests:
 		err := CheckStatus(resp)
 		if se, ok := errors.AsType[*httpx.StatusError](err); ok && se.LoginBlocked() {
-			l.refuse(err)
+			l.refused.set(err)
 		}
 		return nil, err
 	}
@@ -149,23 +171,16 @@ func (l *Login) enter(ctx context.Context) (release func(), err error) {
 }
 
 func (l *Login) known() (bool, error) {
+	err := l.refused.get()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.user == "" || l.proven || l.refused != nil, l.refused
+	return l.user == "" || l.proven || err != nil, err
 }
 
 func (l *Login) prove() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.proven = true
-}
-
-func (l *Login) refuse(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.refused == nil {
-		l.refused = err
-	}
 }
 
 // authorize sets the Authorization header: a token where the server wants tokens,
@@ -200,7 +215,7 @@ func (l *Login) unauthorized(c *http.Client, req *http.Request, resp *http.Respo
 	}
 	if !bearer {
 		if l.user != "" {
-			l.refuse(err)
+			l.refused.set(err)
 		}
 		return nil, err
 	}
@@ -211,7 +226,7 @@ func (l *Login) unauthorized(c *http.Client, req *http.Request, resp *http.Respo
 	if as[*realmError](terr) && l.user != "" {
 		// Nexus 3.77 to 3.80 name realms that lead nowhere. The login was shown and refused.
 		err = fmt.Errorf("%w; and %w", err, terr)
-		l.refuse(err)
+		l.refused.set(err)
 		return nil, err
 	}
 	if terr != nil {
@@ -220,7 +235,7 @@ func (l *Login) unauthorized(c *http.Client, req *http.Request, resp *http.Respo
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return nil, &againError{err}
 	}
-	again := req.Clone(req.Context())
+	again := req.Clone(httpx.WithStop(req.Context(), l.refused.get))
 	if req.GetBody != nil {
 		if again.Body, err = req.GetBody(); err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -47,8 +48,8 @@ func (l *Login) fetch(ctx context.Context, c *http.Client, challenge map[string]
 	token, err := askToken(c, req)
 	if err != nil {
 		err = l.explain(fmt.Errorf("ask %s for a token: %w", realm.Host, err))
-		if code := httpx.StatusCode(err); shown && (code == http.StatusUnauthorized || code == http.StatusForbidden) {
-			l.refuse(err)
+		if shown && refusesLogin(err) {
+			l.refused.set(err)
 		}
 		return "", err
 	}
@@ -63,6 +64,12 @@ type realmError struct{ err error }
 
 func (e *realmError) Error() string { return e.err.Error() }
 func (e *realmError) Unwrap() error { return e.err }
+
+// refusesLogin tells the answers of a token server that does not take the credentials.
+func refusesLogin(err error) bool {
+	se, ok := errors.AsType[*httpx.StatusError](err)
+	return ok && (se.Code == http.StatusUnauthorized || se.Code == http.StatusForbidden || se.LoginBlocked())
+}
 
 func askToken(c *http.Client, req *http.Request) (string, error) {
 	resp, err := send(c, req)
@@ -117,10 +124,17 @@ func (l *Login) realm(raw string) (*url.URL, error) {
 }
 
 // mayShow says whether a token server gets the credentials: the registry's own
-// origin, its own host name over https, or a host that was named for it.
+// origin, its own host name over https at the same port or the usual one, or a host that
+// was named for it. Who listens at another port of the host may be somebody else.
 func (l *Login) mayShow(u *url.URL) bool {
-	if httpx.SameOrigin(u, l.origin) {
+	switch {
+	case httpx.SameOrigin(u, l.origin):
 		return true
+	case u.Scheme != "https":
+		return false
+	case strings.EqualFold(u.Hostname(), l.origin.Hostname()):
+		at := httpx.HostPort(u)
+		return at == httpx.HostPort(l.origin) || strings.HasSuffix(at, ":443") || l.knowsTokenHost(u)
 	}
-	return u.Scheme == "https" && (strings.EqualFold(u.Hostname(), l.origin.Hostname()) || l.knowsTokenHost(u))
+	return l.knowsTokenHost(u)
 }

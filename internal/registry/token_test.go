@@ -213,7 +213,8 @@ func TestTokenHostThatWasNamed(t *testing.T) {
 		{"https://example.com/token", "EXAMPLE.com:443", true},
 		{"https://example.com/token", "example.com:444", false},
 		{"https://example.com/token", "example.org", false},
-		{"https://127.0.0.1:" + port + "/token", "", true},
+		{"https://127.0.0.1:" + port + "/token", "", false}, // the host is right, who listens there is not known
+		{"https://127.0.0.1:" + port + "/token", "127.0.0.1:" + port, true},
 	} {
 		auth.realm = tt.realm
 		reg := registrytest.Start(t, registrytest.Options{Wrap: auth.wrap})

@@ -103,6 +103,9 @@ func Classify(err error) Class {
 		return ClassContent
 	}
 	if s, ok := errors.AsType[*httpx.StatusError](err); ok {
+		if s.LoginBlocked() || s.ReadOnly() {
+			return ClassRefused // though the status alone means that it may be tried again
+		}
 		return statusClass(s.Code)
 	}
 	return systemClass(err)

@@ -66,12 +66,11 @@ func (n *Nexus) Check(ctx context.Context) (Info, error) {
 		return info, fmt.Errorf("ask Nexus at %s for its status: %w", httpx.RedactURL(n.base), err)
 	}
 	info.Version, info.Edition = serverHeader(header)
-	// The server is up: a 503 now is the answer, and not worth asking again.
-	switch _, err := n.ask(httpx.FinalStatus(ctx, http.StatusServiceUnavailable), "status", "writable"); {
+	switch err := n.Writable(ctx); {
 	case httpx.StatusCode(err) == http.StatusServiceUnavailable:
 		info.ReadOnly = true
-	case err != nil && httpx.StatusCode(err) != http.StatusNotFound: // 404: older than 3.16
-		return info, fmt.Errorf("ask Nexus at %s whether it is writable: %w", httpx.RedactURL(n.base), err)
+	case err != nil:
+		return info, err
 	}
 	if info.Version == "" {
 		info.Version = n.swaggerVersion(ctx)
@@ -80,6 +79,17 @@ func (n *Nexus) Check(ctx context.Context) (Info, error) {
 		return info, fmt.Errorf("list the repositories of Nexus at %s: %w", httpx.RedactURL(n.base), err)
 	}
 	return info, nil
+}
+
+// Writable asks, without the login, whether the server takes writes now; a frozen one is a
+// 503. Versions before 3.16 do not tell and are taken for writable.
+func (n *Nexus) Writable(ctx context.Context) error {
+	// The server is up: a 503 now is the answer, and not worth asking again.
+	_, err := n.ask(httpx.FinalStatus(ctx, http.StatusServiceUnavailable), "status", "writable")
+	if err != nil && httpx.StatusCode(err) != http.StatusNotFound {
+		return fmt.Errorf("ask Nexus at %s whether it is writable: %w", httpx.RedactURL(n.base), err)
+	}
+	return nil
 }
 
 // ask makes a request without credentials: wrong ones would count as a failed

@@ -1,6 +1,7 @@
 package push_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -22,6 +23,9 @@ type nexusBench struct {
 	archive *archive.Archive
 	double  *nexustest.Server
 	nexus   *nexus.Nexus
+	base    *url.URL
+	client  *http.Client
+	counted *httpx.Transport
 }
 
 var profiles = []nexustest.Profile{nexustest.Orient340, nexustest.H2371, nexustest.CE396}
@@ -49,9 +53,20 @@ func newBenchOf(t *testing.T, o nexustest.Options, withCharts bool) *nexusBench 
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := httpx.NewClient(httpx.NewTransport(httpx.Options{Attempts: 4, Backoff: func(int) time.Duration { return time.Millisecond }}))
-	n := nexus.New(nexus.Options{URL: u, Client: client, Username: nexustest.Username, Password: nexustest.Password})
-	return &nexusBench{t, a, double, n}
+	b := &nexusBench{t: t, archive: a, double: double, base: u}
+	b.transport(0)
+	return b
+}
+
+// transport makes the client anew, with that many requests in flight at most.
+func (b *nexusBench) transport(total int) {
+	b.counted = httpx.NewTransport(httpx.Options{Total: total, Attempts: 4, Backoff: func(int) time.Duration { return time.Millisecond }})
+	b.client = httpx.NewClient(b.counted)
+	b.login(nexustest.Password)
+}
+
+func (b *nexusBench) login(password string) {
+	b.nexus = nexus.New(nexus.Options{URL: b.base, Client: b.client, Username: nexustest.Username, Password: password})
 }
 
 func (b *nexusBench) push(o push.Options) (*report.Report, *push.Summary) {
@@ -66,7 +81,7 @@ func (b *nexusBench) push(o push.Options) (*report.Report, *push.Summary) {
 		b.t.Fatal(err)
 	}
 	rep, sum, err := push.Run(b.t.Context(), b.archive.Bundle(), b.archive, items,
-		push.Target{Name: "nexus", Images: func(repo string) push.Images { return b.nexus.Docker(repo) }, Assets: b.nexus}, o)
+		push.Target{Name: "nexus", Images: func(repo string) push.Images { return b.nexus.Docker(repo) }, Assets: b.nexus, Writable: b.nexus.Writable}, o)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -161,7 +176,7 @@ func TestTakenPlaces(t *testing.T) {
 func TestFrozenServer(t *testing.T) {
 	b := newNexusBench(t, nexustest.Options{})
 	b.double.Freeze(true)
-	rep, _ := b.push(push.Options{MetadataWait: 50 * time.Millisecond})
+	rep, _ := b.push(push.Options{FrozenWait: 50 * time.Millisecond, MetadataWait: 50 * time.Millisecond})
 	if rep.Code() != int(report.ClassRefused) || len(rep.Findings()) != 7 {
 		t.Errorf("code %d, %d findings: %+v", rep.Code(), len(rep.Findings()), rep.Findings()[0])
 	}

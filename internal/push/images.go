@@ -318,7 +318,7 @@ func (r *run) planBlob(ctx context.Context, p *publication, desc ocispec.Descrip
 
 // finish puts manifests, index and tags of a publication whose blobs are all settled.
 func (r *run) finish(ctx context.Context, p *publication) {
-	if err := errors.Join(p.failed...); err != nil {
+	if err := errors.Join(causes(p.failed)...); err != nil {
 		for _, tag := range p.tags {
 			r.failed(p.record(tag), err)
 		}

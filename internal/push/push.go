@@ -92,6 +92,8 @@ type Target struct {
 	OCI    target.OCI // how far Images take the OCI form
 	// Version is what the server calls itself, "3.40.1-01"; empty when that is not known.
 	Version string
+	// Writable asks whether the target takes writes now; nil where it does not tell.
+	Writable func(context.Context) error
 }
 
 // Options tune Run. The zero value is ready to use.
@@ -104,6 +106,7 @@ type Options struct {
 	ReadyWait    time.Duration      // for the first metadata of a new yum repository; default 5 min, MetadataWait at most
 	Waiting      func(Wait)         // told at each look at metadata that is not there yet; by several goroutines
 	AcceptOCI    bool               // put also what the target is known not to take, or not for good
+	FrozenWait   time.Duration      // for a target that becomes read-only, in all; default 1 min
 	Sign         *createrepo.Signer // of the metadata beside RPMs in raw repositories; nil: it is not signed
 	Progress     progress.Sink      // default progress.Discard; what is present already counts as done
 	Planned      func(int64)        // told once of the bytes to settle, before the first is sent
@@ -116,6 +119,7 @@ type Summary struct {
 	Sent      int64   `json:"bytesSent"`    // bodies of blobs and files
 	Skipped   int64   `json:"bytesSkipped"` // present or mounted; planned ones of a dry run count as sent
 	Seconds   float64 `json:"seconds"`
+	Requests  int64   `json:"requests,omitempty"` // to the target, failed ones too; set by who made the transport
 }
 
 // A run is one push.
@@ -125,7 +129,6 @@ type run struct {
 	to      Target
 	o       Options
 	rep     *report.Report
-	stop    context.CancelCauseFunc
 	sent    atomic.Int64
 	skipped atomic.Int64 // present or mounted
 	total   atomic.Int64
@@ -169,7 +172,8 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.It
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	r := &run{bundle: b, store: store, to: to, o: o, rep: rep, stop: stop, there: map[string]bool{}, sums: map[sumKey]string{}, watches: map[target.Place]*watch{}}
+	to = newGuard(stop, to, cmp.Or(o.FrozenWait, time.Minute)).around(to)
+	r := &run{bundle: b, store: store, to: to, o: o, rep: rep, there: map[string]bool{}, sums: map[sumKey]string{}, watches: map[target.Place]*watch{}}
 	r.yumRepositories(items)
 	r.makeRepodata(ctx, items)
 	tasks := r.assetTasks(items)
@@ -187,10 +191,10 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.It
 	return rep, sum, interrupted(ctx)
 }
 
-// interrupted returns why a run ended early; a login that was refused is in the report.
+// interrupted returns why a run ended early; an answer of the target is in the report.
 func interrupted(ctx context.Context) error {
 	err := context.Cause(ctx)
-	if err == nil || isUnauthorized(err) {
+	if err == nil || isHalted(err) {
 		return nil
 	}
 	return fmt.Errorf("push stopped, the same command sends what is missing: %w", err)
@@ -242,23 +246,11 @@ func (r *run) add(rec report.Record) {
 	}
 }
 
-// A refusedLogin ends everything that was not begun.
-type refusedLogin struct{ err error }
-
-func (e *refusedLogin) Error() string { return "not tried, because the login was refused" }
-
-// Unwrap returns the server's answer.
-func (e *refusedLogin) Unwrap() error { return e.err }
-
-// failed records a failure. A refused login stops everything at once: further tries
-// would lock the account.
+// failed records a failure.
 func (r *run) failed(rec report.Record, err error) {
-	if isUnauthorized(err) {
-		r.stop(&refusedLogin{err})
-	}
 	rec.State, rec.Reason, rec.Class = report.Failed, err.Error(), report.Classify(err)
-	if _, later := errors.AsType[*refusedLogin](err); isUnauthorized(err) && !later {
-		rec.Reason += "; is there a login, and is it right?"
+	if !isHalted(err) {
+		rec.Reason += next(err)
 	}
 	if _, ours := errors.AsType[*rpmRefusal](err); httpx.StatusCode(err) == http.StatusNotFound && !ours {
 		// Reads take 404 as absence; for a write it means that the place itself is missing.

@@ -52,7 +52,7 @@ func newRawBench(t *testing.T, o nexustest.Options, policy string) *rawBench {
 	}
 	client := httpx.NewClient(httpx.NewTransport(httpx.Options{Attempts: 2, Backoff: func(int) time.Duration { return time.Millisecond }}))
 	n := nexus.New(nexus.Options{URL: u, Client: client, Username: nexustest.Username, Password: nexustest.Password})
-	return &rawBench{&nexusBench{t, a, double, n}}
+	return &rawBench{&nexusBench{t: t, archive: a, double: double, nexus: n}}
 }
 
 func (b *rawBench) items(s target.Selection) []target.Item {

@@ -80,6 +80,7 @@ type Summary struct {
 	Pages     int     `json:"pages"`        // of these lists
 	Asked     int64   `json:"asked"`        // files that were asked for one by one
 	Seconds   float64 `json:"seconds"`
+	Requests  int64   `json:"requests,omitempty"` // to the target, failed ones too; set by who made the transport
 }
 
 type run struct {

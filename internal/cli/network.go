@@ -28,11 +28,17 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 
 // Transport returns the one transport of the program; it says to log what it tries again.
 func (n *Network) Transport(log *slog.Logger) (*httpx.Transport, error) {
-	roots, err := n.roots()
+	o, err := n.Options(log)
 	if err != nil {
 		return nil, err
 	}
-	return httpx.NewTransport(httpx.Options{PerHost: int(n.PerHost), RootCAs: roots, UserAgent: "airbundle/" + Version(), Log: log}), nil
+	return httpx.NewTransport(o), nil
+}
+
+// Options returns what the flags say of a transport, for a command that adds to it.
+func (n *Network) Options(log *slog.Logger) (httpx.Options, error) {
+	roots, err := n.roots()
+	return httpx.Options{PerHost: int(n.PerHost), RootCAs: roots, UserAgent: "airbundle/" + Version(), Log: log}, err
 }
 
 func (n *Network) roots() (*x509.CertPool, error) {

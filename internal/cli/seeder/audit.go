@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -112,6 +113,7 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if items, err = o.selection.withYumConf(b.Table, places, &o.remote, items, sign); err != nil {
 		return err
 	}
+	o.remote.manners.jobs = o.jobs
 	to, seen, err := o.remote.auditTarget(ctx, s, o.results.Quiet, items)
 	if err != nil {
 		return err
@@ -132,12 +134,14 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
+	sum.Requests = o.remote.manners.requests()
 	if opts.Receipt != nil {
 		if err := writeReceipt(o.receipt, opts.Receipt); err != nil {
 			return err
 		}
 	}
-	rep.Trust, rep.Notes = trusted, append(append(notes(note, metadataNote(b.Table, items)), seen...), rep.Notes...)
+	rep.Trust = trusted
+	rep.Notes = slices.Concat(notes(note, metadataNote(b.Table, items)), seen, rep.Notes, notes(o.remote.manners.note()))
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}

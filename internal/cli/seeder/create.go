@@ -102,7 +102,7 @@ func (c *connection) pushTarget(docker map[string]*registry.Registry, empty []pr
 	for _, d := range empty {
 		names[d.Name] = true
 	}
-	return push.Target{Name: c.name, Version: c.info.Version, OCI: c.info.OCI(), Assets: emptyAssets{c.nexus, names}, Images: func(repo string) push.Images {
+	return push.Target{Name: c.name, Version: c.info.Version, OCI: c.info.OCI(), Writable: c.nexus.Writable, Assets: emptyAssets{c.nexus, names}, Images: func(repo string) push.Images {
 		if names[repo] {
 			return emptyImages{docker[repo]}
 		}

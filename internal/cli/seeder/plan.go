@@ -95,6 +95,7 @@ func runPlan(ctx context.Context, s cli.Streams, o *planOptions) error {
 	if err != nil {
 		return err
 	}
+	o.remote.manners.jobs = o.jobs
 	rep, sum, name, err := o.judge(ctx, s, b, q)
 	if err != nil {
 		return err

@@ -116,6 +116,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
+	o.remote.manners.jobs = o.jobs
 	to, seen, err := o.remote.pushTarget(ctx, s, o.results.Quiet, q, o.dryRun)
 	if err != nil {
 		return err
@@ -133,7 +134,9 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
+	sum.Requests = o.remote.manners.requests()
 	rep.Trust, rep.Notes = trusted, slices.Concat(notes(note, metadataNote(a.Bundle().Table, items)), seen, rep.Notes)
+	rep.Notes = append(rep.Notes, notes(o.remote.manners.note())...)
 	o.results.Verbose = o.results.Verbose || o.dryRun
 	return cli.PrintReport(s, rep, o.results, pushLast(rep, sum, to.Name, o.dryRun), sum)
 }

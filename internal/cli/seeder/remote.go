@@ -34,6 +34,7 @@ type remote struct {
 	passwordStdin   bool
 	dockerVia       string
 	net             cli.Network
+	manners         manners
 }
 
 func (r *remote) addFlags(f *pflag.FlagSet) {
@@ -44,6 +45,7 @@ func (r *remote) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&r.passwordStdin, "password-stdin", false, "read the password from standard input")
 	f.StringVar(&r.dockerVia, "docker-via", string(nexus.ViaAuto), "way to the docker repositories of a Nexus: main port, connector port, or auto: main, the connector where that does not do")
 	r.net.AddFlags(f)
+	r.manners.addFlags(f)
 }
 
 // base returns the target's URL and whether it is a Nexus.
@@ -152,11 +154,11 @@ func (r *remote) dial(ctx context.Context, s cli.Streams, quiet bool) (*connecti
 	if err != nil {
 		return nil, err
 	}
-	transport, err := r.net.Transport(cli.Logger(s, quiet))
+	options, err := r.net.Options(cli.Logger(s, quiet))
 	if err != nil {
 		return nil, err
 	}
-	client := httpx.NewClient(transport)
+	client := httpx.NewClient(r.manners.open(options, u, isNexus))
 	if !isNexus {
 		return &connection{url: u, name: u.Host, images: registry.New(registry.Options{Base: u, Client: client, Username: user, Password: password})}, nil
 	}
@@ -179,6 +181,7 @@ func (r *remote) connect(ctx context.Context, s cli.Streams, quiet bool) (*conne
 	if c.info, err = c.nexus.Check(ctx); err != nil {
 		return nil, nextStep(fmt.Errorf("nexus %s: %w", c.name, err), c.url)
 	}
+	r.manners.daily = c.info.DailyRequests()
 	return c, nil
 }
 

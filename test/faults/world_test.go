@@ -1,0 +1,134 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/archive"
+	"airbundle/internal/audit"
+	"airbundle/internal/bundletest"
+	"airbundle/internal/httpx"
+	"airbundle/internal/nexus"
+	"airbundle/internal/nexustest"
+	"airbundle/internal/push"
+	"airbundle/internal/registry"
+	"airbundle/internal/report"
+	"airbundle/internal/target"
+)
+
+// A world is a bundle and what a target must hold of it.
+type world struct {
+	archive *archive.Archive
+	items   []target.Item
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	f := bundletest.New(t)
+	f.AddChart(t, "nginx", "1.2.3")
+	a, err := archive.Open(f.Build(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close() })
+	items, err := target.Default().Items(a.Bundle().Table, target.Selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{a, items}
+}
+
+func options(p nexustest.Profile) nexustest.Options {
+	return nexustest.Options{Profile: p, Repositories: []nexustest.Repository{
+		{Name: "docker-hosted", Format: "docker"}, {Name: "yum-hosted", Format: "yum"},
+		{Name: "raw-hosted", Format: "raw"}, {Name: "helm-hosted", Format: "helm"},
+	}}
+}
+
+const jobs = 8
+
+func soon(int) time.Duration { return 5 * time.Millisecond }
+
+// manners are the bounds that the seeder has without flags.
+func manners(u *url.URL) httpx.Options {
+	return httpx.Options{
+		Total: jobs, Adapt: true, Surface: nexus.Surface(u),
+		Surfaces: map[string]int{nexus.SurfaceDocker: 4, nexus.SurfaceContent: 8, nexus.SurfaceREST: 2},
+	}
+}
+
+// connect makes a client as the seeder does, but for the waits.
+func connect(t testing.TB, s *nexustest.Server, bounds func(*url.URL) httpx.Options) *nexus.Nexus {
+	t.Helper()
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := bounds(u)
+	o.Backoff, o.Stall, o.ResponseWait = soon, 700*time.Millisecond, 700*time.Millisecond
+	transport := httpx.NewTransport(o)
+	t.Cleanup(transport.CloseIdleConnections)
+	return nexus.New(nexus.Options{URL: u, Client: httpx.NewClient(transport), Username: nexustest.Username, Password: nexustest.Password, Retry: registry.Retry{Backoff: soon}})
+}
+
+// push is what seeder push does after it has read its flags: the code that it would exit
+// with, and its report, which is nil when the server was not fit to begin with.
+func (w *world) push(t testing.TB, s *nexustest.Server, bounds func(*url.URL) httpx.Options) (int, *report.Report, error) {
+	t.Helper()
+	n := connect(t, s, bounds)
+	if _, err := n.Check(t.Context()); err != nil {
+		return int(report.Classify(err)), nil, err
+	}
+	to := push.Target{Name: s.URL, Images: func(repo string) push.Images { return n.Docker(repo) }, Assets: n, Writable: n.Writable}
+	rep, _, err := push.Run(t.Context(), w.archive.Bundle(), w.archive, w.items, to, push.Options{
+		Jobs: jobs, FrozenWait: 300 * time.Millisecond, MetadataWait: 1500 * time.Millisecond, MetadataPoll: 20 * time.Millisecond,
+	})
+	if err != nil {
+		return int(report.Classify(err)), rep, err
+	}
+	return rep.Code(), rep, nil
+}
+
+// audit is a deep one.
+func (w *world) audit(t *testing.T, s *nexustest.Server) *report.Report {
+	t.Helper()
+	n := connect(t, s, manners)
+	to := audit.Target{Name: s.URL, Images: func(repo string) audit.Images { return n.Docker(repo) }, Assets: assets{n}}
+	rep, _, err := audit.Run(t.Context(), w.archive.Bundle(), w.items, to, audit.Options{Jobs: jobs, Deep: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rep
+}
+
+type assets struct{ *nexus.Nexus }
+
+// Digest implements audit.Assets.
+func (a assets) Digest(ctx context.Context, repo, path string) (int64, digest.Digest, error) {
+	asset, err := a.Stat(ctx, repo, path)
+	return asset.Size, "", err
+}
+
+// good says whether a report calls an item settled; an error when it does not speak of it.
+func good(rep *report.Report, it target.Item) (bool, error) {
+	found, ok := false, true
+	for _, rec := range rep.Records() {
+		// An audit has a record for each platform of an image.
+		if rec.Kind == string(it.Kind) && rec.Name == it.Name && (it.Arch == "" || rec.Arch == it.Arch) {
+			found = true
+			ok = ok && (rec.State == report.Sent || rec.State == report.Present)
+		}
+	}
+	if !found {
+		return false, errors.New("the report does not speak of it")
+	}
+	return ok, nil
+}
+
+func label(it target.Item) string { return fmt.Sprintf("%s %s %s", it.Kind, it.Name, it.Arch) }

@@ -27,15 +27,14 @@ type Via string
 
 // The ways to a docker repository.
 const (
-	ViaAuto      Via = "auto"      // the main port; the connector where that is no registry, or limits sizes
+	ViaAuto      Via = "auto"      // the connector where there is a usable one, else the main port
 	ViaMain      Via = "main"      // <base>/repository/<name>/v2/
 	ViaConnector Via = "connector" // the port that the repository's settings name
 )
 
 // dockerWays are the clients of one docker repository.
 type dockerWays struct {
-	main  *registry.Registry // which falls back to the connector for what is too large
-	plain *registry.Registry // which does not
+	main *registry.Registry
 
 	mu        sync.Mutex // held while the connector is looked for
 	looked    bool
@@ -47,11 +46,7 @@ func (n *Nexus) ways(repo string) *dockerWays {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.docker[repo] == nil {
-		o := n.dockerOptions(n.base.JoinPath("repository", repo), n.login)
-		w := &dockerWays{plain: registry.New(o)}
-		o.Wider = func(ctx context.Context) (*registry.Registry, error) { return n.connector(ctx, repo) }
-		w.main = registry.New(o)
-		n.docker[repo] = w
+		n.docker[repo] = &dockerWays{main: registry.New(n.dockerOptions(n.base.JoinPath("repository", repo), n.login))}
 	}
 	return n.docker[repo]
 }
@@ -66,17 +61,17 @@ func (n *Nexus) dockerOptions(base *url.URL, login *registry.Login) registry.Opt
 func (n *Nexus) Docker(repo string) *registry.Registry { return n.ways(repo).main }
 
 // DockerVia returns the client for a docker repository by the way that is asked for,
-// and a note for people where auto did not take the main port.
+// and a note for people where auto does not take the connector that there is.
 //
-// The main port comes first, because its URL names the repository, and a connector's
-// does so only by a number that a container or a firewall may have mapped to something
-// else. What the main port refuses as too large (413) goes to the connector all the
-// same, and counts when the main port then shows it.
+// The connector comes first, because it is the way of all other clients, and proxies in
+// front of the main port often limit the size of a request. Its number alone does not
+// say that it leads to the repository, for a container may have mapped it to something else:
+// the main port, whose URL names the repository, must show the first blob that the
+// connector has.
 func (n *Nexus) DockerVia(ctx context.Context, repo string, via Via) (*registry.Registry, string, error) {
-	w := n.ways(repo)
 	switch via {
 	case ViaMain:
-		return w.plain, "", nil
+		return n.Docker(repo), "", nil
 	case ViaConnector:
 		c, err := n.connector(ctx, repo)
 		if err != nil {
@@ -84,20 +79,30 @@ func (n *Nexus) DockerVia(ctx context.Context, repo string, via Via) (*registry.
 		}
 		return c, "", err
 	case ViaAuto:
-	default:
-		return nil, "", report.WithClass(report.ClassUsage, fmt.Errorf("--docker-via %q is none of auto, connector, main", via))
+		return n.auto(ctx, repo)
 	}
-	_, err := w.main.Speaks(ctx)
-	if !elsewhere(err) {
-		return w.main, "", nil // a failure of another kind is told of by who uses it
-	}
+	return nil, "", report.WithClass(report.ClassUsage, fmt.Errorf("--docker-via %q is none of auto, connector, main", via))
+}
+
+func (n *Nexus) auto(ctx context.Context, repo string) (*registry.Registry, string, error) {
 	c, cerr := n.connector(ctx, repo)
-	if cerr != nil {
+	if cerr == nil {
+		return c, "", nil
+	}
+	main := n.Docker(repo)
+	if _, err := main.Speaks(ctx); elsewhere(err) {
 		return nil, "", report.WithClass(report.ClassRefused, fmt.Errorf("docker repository %s: neither way leads to a registry: the main port: %w; the connector: %w; "+
 			"is %s a hosted docker repository, and does the proxy in front of Nexus pass on /repository/%s/v2/?", repo, err, cerr, repo, repo))
+	} // a failure of another kind is told of by who uses it
+	if errors.Is(cerr, errNoConnector) {
+		return main, "", nil
 	}
-	return c, fmt.Sprintf("images go to %s by its connector port, for the main port does not answer as a registry", repo), nil
+	return main, fmt.Sprintf("images go to %s by the main port; its connector is not used: %v", repo, cerr), nil
 }
+
+// errNoConnector says that the settings name no connector, or cannot be read: nothing that
+// an operator has to know of, for the main port will do.
+var errNoConnector = report.WithClass(report.ClassRefused, errors.New("no connector port is known"))
 
 // elsewhere says whether an answer shows that the main port is no registry. A missing
 // repository is missing by each way.
@@ -128,7 +133,7 @@ func (n *Nexus) connector(ctx context.Context, repo string) (*registry.Registry,
 func (n *Nexus) findConnector(ctx context.Context, repo string) (*registry.Registry, error) {
 	s, err := n.Settings(ctx, "docker", "hosted", repo)
 	if err != nil {
-		return nil, fmt.Errorf("its port is not known: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoConnector, err)
 	}
 	bases, err := n.connectorURLs(s)
 	if err != nil {
@@ -136,7 +141,9 @@ func (n *Nexus) findConnector(ctx context.Context, repo string) (*registry.Regis
 	}
 	var errs []error
 	for _, base := range bases {
-		c := registry.New(n.dockerOptions(base, n.login.At(base)))
+		o := n.dockerOptions(base, n.login.At(base))
+		o.Witness = n.Docker(repo)
+		c := registry.New(o)
 		if err = n.sameServer(ctx, c, base); err == nil {
 			err = c.Ping(ctx) // with the login, once it is known where it goes
 		}
@@ -170,7 +177,7 @@ func (n *Nexus) connectorURLs(s Settings) ([]*url.URL, error) {
 		urls = append(urls, u)
 	}
 	if len(urls) == 0 {
-		return nil, report.WithClass(report.ClassRefused, fmt.Errorf("%s has no connector port", s.Name))
+		return nil, report.WithClass(report.ClassRefused, fmt.Errorf("%w: %s has none", errNoConnector, s.Name))
 	}
 	if n.base.Scheme == "http" {
 		slices.Reverse(urls) // as the base is reached: its certificate may not be trusted here

@@ -122,7 +122,7 @@ func TestListRefused24(t *testing.T) {
 			"403":          {nexustest.Status(403, "Forbidden"), report.ClassRefused, "403.*needs the privilege browse on raw"},
 			"422":          {nexustest.Status(422, ""), report.ClassRefused, "422"},
 			"500":          {nexustest.Status(500, ""), report.ClassUnavailable, "500"},
-			"bad login":    {nexustest.TooManyLogins(), report.ClassUnavailable, "429"},
+			"bad login":    {nexustest.TooManyLogins(), report.ClassRefused, "429"},
 			"portal":       {nexustest.StatusBody(200, "OK", "text/html", "<html>"), report.ClassRefused, "is it a Nexus"},
 			"no items":     {nexustest.StatusBody(200, "OK", "application/json", "{}"), report.ClassRefused, "has no items"},
 			"no name":      {nexustest.StatusBody(200, "OK", "application/json", `{"items":[{"path":"/"}]}`), report.ClassRefused, "without a name"},

@@ -107,10 +107,31 @@ func (r *Registry) manifest(ctx context.Context, repo, ref string, limit int64) 
 // error is errdef.ErrNotFound only on 404.
 func (r *Registry) StatBlob(ctx context.Context, repo string, d digest.Digest) (int64, error) {
 	size, _, err := r.stat(ctx, repo, d, pull(repo))
+	if err == nil {
+		err = r.vouched(ctx, repo, d, pull(repo))
+	}
 	if err != nil {
 		return 0, r.failed("look for", repo, d.String(), err)
 	}
 	return size, nil
+}
+
+// vouched asks the witness, once, for a blob that is here: without it this way leads to
+// another registry.
+func (r *Registry) vouched(ctx context.Context, repo string, d digest.Digest, scope string) error {
+	if r.witness == nil || r.seen.Load() {
+		return nil
+	}
+	_, _, err := r.witness.stat(ctx, repo, d, scope)
+	if absent(err) {
+		if _, err := r.witness.Speaks(ctx); err == nil {
+			return refuse("%s has blob %s, and %s, which is to be the same registry, does not: the port leads elsewhere", r.base.Host, d, httpx.RedactURL(r.witness.base))
+		}
+	}
+	if ctx.Err() == nil {
+		r.seen.Store(true)
+	}
+	return nil
 }
 
 // stat also returns the digest that the registry names, if any.

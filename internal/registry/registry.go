@@ -56,9 +56,10 @@ type Options struct {
 	// OneHost is for Nexus too: uploads that it sends to another host, port or scheme go
 	// to the same path here. Without it they are refused.
 	OneHost bool
-	// Wider finds another way to the same registry, which is taken for a blob that is
-	// refused as too large (413) on this one, by a proxy in front. Nil: there is none.
-	Wider func(context.Context) (*Registry, error)
+	// Witness is another way to the same registry, and surely to that one: the first blob
+	// that this way has must be there too. Where the witness cannot be asked, this way is
+	// believed. Nil: there is none.
+	Witness *Registry
 	// Retry says how often an upload is begun.
 	Retry Retry
 }
@@ -70,7 +71,8 @@ type Registry struct {
 	login      *Login
 	retry      Retry
 	oneHost    bool
-	wider      func(context.Context) (*Registry, error)
+	witness    *Registry
+	seen       atomic.Bool // the witness was asked
 	singlePost atomic.Bool
 }
 
@@ -82,7 +84,7 @@ func New(o Options) *Registry {
 		base = *base.JoinPath("/") // one slash before it, which the URL of a caller may lack
 	}
 	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
-	r := &Registry{base: &base, client: o.Client, login: o.Login, oneHost: o.OneHost, wider: o.Wider, retry: o.Retry}
+	r := &Registry{base: &base, client: o.Client, login: o.Login, oneHost: o.OneHost, witness: o.Witness, retry: o.Retry}
 	if r.client == nil {
 		r.client = http.DefaultClient
 	}
@@ -106,7 +108,7 @@ func (r *Registry) Ping(ctx context.Context) error {
 }
 
 // Speaks asks, with no login, whether what answers at the base is a registry: 200 or 401,
-// with the header by which registries name their API. It returns the headers of the
+// with the header by which registries name their API, or in JSON, as no web page is. It returns the headers of the
 // answer. The credentials of somebody who asked the wrong port stay with him.
 func (r *Registry) Speaks(ctx context.Context) (http.Header, error) {
 	u := r.base.JoinPath("v2/")
@@ -122,8 +124,8 @@ func (r *Registry) Speaks(ctx context.Context) (http.Header, error) {
 		return nil, fmt.Errorf("ask registry %s: %w", httpx.RedactURL(r.base), err)
 	}
 	_ = resp.Body.Close()
-	if resp.Header.Get("Docker-Distribution-Api-Version") == "" {
-		return nil, refuse("what answers at %s is no registry: %s without a Docker-Distribution-Api-Version", httpx.RedactURL(u), resp.Status)
+	if resp.Header.Get("Docker-Distribution-Api-Version") == "" && !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		return nil, refuse("what answers at %s is no registry: %s without a Docker-Distribution-Api-Version, and not in JSON", httpx.RedactURL(u), resp.Status)
 	}
 	return resp.Header, nil
 }

@@ -28,6 +28,9 @@ func (r *Registry) PushBlob(ctx context.Context, repo string, d ocispec.Descript
 ) (sent int64, how string, err error) {
 	u := &upload{r: r, repo: repo, desc: d}
 	defer func() {
+		if err == nil {
+			err = r.vouched(ctx, repo, d.Digest, push(repo))
+		}
 		if err != nil {
 			err = fmt.Errorf("push blob %s to %s: %w", d.Digest, r.name(repo), advise(err))
 		}
@@ -154,11 +157,6 @@ func (u *upload) run(ctx context.Context, open func(context.Context) (io.ReadClo
 	u.how = Sent
 	t := &Transfer{Desc: u.desc, Open: open, Retry: u.r.retry, Arrived: arrived}
 	sent, err := t.Run(ctx, u.once)
-	if httpx.StatusCode(err) == http.StatusRequestEntityTooLarge && u.r.wider != nil {
-		var more int64
-		more, err = u.aside(ctx, open, err)
-		sent += more
-	}
 	if err != nil {
 		return sent, "", err
 	}

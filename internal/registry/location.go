@@ -1,33 +1,12 @@
 package registry
 
 import (
-	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"airbundle/internal/httpx"
 )
-
-// aside sends the blob by the wider way, and asks on this one whether it came: a port
-// that leads to another repository would take it all the same.
-func (u *upload) aside(ctx context.Context, open func(context.Context) (io.ReadCloser, error), refusal error) (int64, error) {
-	other, err := u.r.wider(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("%w (and no other way was found: %w)", refusal, err)
-	}
-	sent, err := other.UploadBlob(ctx, u.repo, u.desc, open)
-	if err != nil {
-		return sent, fmt.Errorf("%w (so it was tried another way: %w)", refusal, err)
-	}
-	there, err := u.there(ctx)
-	if err == nil && !there {
-		err = refuse("%w; what %s took did not come here: its port leads to another repository", refusal, other.base.Host)
-	}
-	return sent, err
-}
 
 // location is where an answer sends the upload: on this registry, or nowhere.
 //

@@ -160,8 +160,8 @@ func TestJudge(t *testing.T) {
 		}, 0, `ok repository raw:  \| hosted raw, online, ALLOW_ONCE`},
 		{"depth", func(f *preflight.Facts, _ *preflight.Question) {
 			settings(f, "yum", func(s *preflight.Settings) { s.Depth = 3 })
-		}, 7, `failed repository yum: depth \| its metadata is made 3 directories deep, and the RPMs lie 2 deep.*\| name one of depth 2 with --yum-repo, or push with --rpm-layout raw`},
-		{"two depths", func(_ *preflight.Facts, q *preflight.Question) { q.Wanted[2].Depths = []int{2, 3} }, 7, `failed repository yum: depth \| .*lie 2 and 3 deep.*\| push with --rpm-layout raw`},
+		}, 7, `failed repository yum: depth \| its metadata is made 3 directories deep, and the RPMs lie 2 deep.*\| name one of depth 2 or less with --yum-repo, or push with --rpm-layout raw`},
+		{"two depths", func(_ *preflight.Facts, q *preflight.Question) { q.Wanted[2].Depths = []int{2, 3} }, 0, `warning repository yum: depth \| .*lie 2 and 3 deep.*its directory is the baseurl`},
 		{"format", func(f *preflight.Facts, _ *preflight.Question) {
 			repository(f, "raw", preflight.Repository{Format: "yum", Type: "hosted"})
 		}, 7, `failed repository raw: format \| is a hosted yum repository, a hosted raw one is needed \| name another with --raw-repo`},

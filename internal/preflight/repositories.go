@@ -169,12 +169,13 @@ func (j *judge) faults(w target.Wanted, s Settings) []report.Record {
 	if !s.Online {
 		say(report.Failed, FindingOffline, "it is offline and answers nothing", "an administrator has to set it online")
 	}
-	if w.Format == target.FormatYum && (fits(w) != nil || !slices.Equal(w.Depths, []int{s.Depth})) {
-		next := fmt.Sprintf("name one of depth %s with --yum-repo, or %s", depths(w.Depths), layoutRaw)
-		if fits(w) != nil {
-			next = layoutRaw
+	if w.Format == target.FormatYum && len(w.Depths) > 0 {
+		switch said := fmt.Sprintf("its metadata is made %d directories deep, and the RPMs lie %s deep: ", s.Depth, depths(w.Depths)); {
+		case w.Depths[0] < s.Depth:
+			say(report.Failed, FindingDepth, said+"it refuses RPMs above its metadata", fmt.Sprintf("name one of depth %d or less with --yum-repo, or %s", w.Depths[0], layoutRaw))
+		case !slices.Equal(w.Depths, []int{s.Depth}):
+			say(report.Warning, FindingDepth, said+"one list has the RPMs of all directories below it, and its directory is the baseurl for clients", "a repository of the RPMs' depth has a list for each directory")
 		}
-		say(report.Failed, FindingDepth, fmt.Sprintf("its metadata is made %d directories deep, and the RPMs lie %s deep: RPMs above that are refused, and clients find no metadata beside those below", s.Depth, depths(w.Depths)), next)
 	}
 	switch n, asked := j.q.Move[w.Repository]; {
 	case s.WritePolicy == "DENY" && asked && n > 0 && !j.q.AtMost:

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"airbundle/internal/nexustest"
 	"airbundle/internal/registrytest"
+	"airbundle/internal/rpm/yumconf"
 	"airbundle/manifest"
 	"airbundle/test/origin"
 )
@@ -231,6 +233,9 @@ func TestKilledPushToNexus(t *testing.T) {
 		for _, file := range f.Lock.Files {
 			sizes["raw-hosted/"+file.Path] = file.Size
 		}
+		for _, key := range f.Lock.Keys {
+			sizes["raw-hosted/keys/RPM-GPG-KEY-"+key.ID] = int64(len(key.Armor))
+		}
 		for _, rpm := range f.Lock.RPMs {
 			sizes["yum-hosted/"+rpm.Path()] = rpm.Size
 		}
@@ -250,7 +255,13 @@ func TestKilledPushToNexus(t *testing.T) {
 				t.Helper()
 				for _, repo := range []string{"raw-hosted", "yum-hosted"} {
 					for _, a := range n.Assets(repo) {
-						if name := repo + "/" + a.Path; !a.Generated && a.Size != sizes[name] {
+						switch name := repo + "/" + a.Path; {
+						case a.Generated:
+						case strings.HasSuffix(name, ".repo"):
+							if text, err := n.Read(repo, a.Path); err != nil || !yumconf.Sealed(text) {
+								t.Errorf("%s is not whole: %v\n%s", name, err, text)
+							}
+						case a.Size != sizes[name]:
 							t.Errorf("%s has %d bytes, want %d", name, a.Size, sizes[name])
 						}
 					}

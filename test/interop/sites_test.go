@@ -11,24 +11,27 @@ import (
 )
 
 // TestPublishedRepoFile configures dnf with nothing but the .repo file that a push put into
-// the raw repository, got by its URL without a login: RPMs in a yum repository, and in a raw
-// one with metadata that is signed.
+// the raw repository, got by its URL without a login: RPMs in a yum repository, with its
+// metadata beside them or above, and in a raw one with metadata that is signed. Then it audits.
 func TestPublishedRepoFile(t *testing.T) {
 	t.Parallel()
 	d := demoBundle(t)
 	signKey := filepath.Join(t.TempDir(), "sign.asc")
 	writeFile(t, signKey, rpmtest.OtherKey(t).Private(t, "secret"))
 	for name, c := range map[string]struct {
+		depth int
 		args  []string
 		check string
 	}{
-		"yum":        {nil, "repo_gpgcheck=0"},
-		"raw signed": {[]string{"--rpm-layout", "raw", "--repo-sign-key", signKey}, "repo_gpgcheck=1"},
+		"yum":        {2, nil, "/yum-hosted/os/$basearch/\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=0\n"},
+		"one list":   {0, nil, "/yum-hosted/\nenabled=1\n"},
+		"list above": {1, nil, "/yum-hosted/os/\nenabled=1\n"},
+		"raw signed": {2, []string{"--rpm-layout", "raw", "--repo-sign-key", signKey}, "repo_gpgcheck=1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := nexustest.Start(t, nexustest.Options{Profile: nexustest.Orient340, Anonymous: true, Repositories: []nexustest.Repository{
-				{Name: "yum-hosted", Format: "yum", Depth: 2}, {Name: "raw-hosted", Format: "raw"},
+				{Name: "yum-hosted", Format: "yum", Depth: c.depth}, {Name: "raw-hosted", Format: "raw"},
 			}})
 			env := append([]string{"SEEDER_REPO_SIGN_PASSPHRASE=secret"}, login...)
 			report(t, env, 0, append([]string{"push", d.archive, "--nexus", s.URL, "--only", "rpm"}, c.args...)...)
@@ -41,6 +44,11 @@ func TestPublishedRepoFile(t *testing.T) {
 				before, _, _ := strings.Cut(repo, "gpgkey=")
 				return before + "gpgkey=" + other + "\n"
 			})
+			if !strings.HasPrefix(name, "raw") {
+				if found := report(t, login, 0, "audit", d.archive, "--nexus", s.URL, "--only", "rpm", "--exact").findings(); len(found) > 0 {
+					t.Errorf("audit: %q", found)
+				}
+			}
 		})
 	}
 }

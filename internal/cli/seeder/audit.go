@@ -20,8 +20,6 @@ import (
 	"airbundle/internal/receipt"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
-	"airbundle/internal/rpm/yumconf"
-	"airbundle/internal/target"
 	"airbundle/manifest"
 )
 
@@ -99,26 +97,24 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	places, items, note, err := o.selection.items(b.Table, o.remote.registry != "")
+	g, err := o.cargo(b.Table, len(keys) > 0)
 	if err != nil {
-		return err
-	}
-	if len(keys) > 0 && !anyRaw(items) {
-		return cli.Usage("--repo-key needs --rpm-layout raw: a yum repository of a Nexus does not sign its metadata")
-	}
-	sign, err := repoKey(o.repoKey)
-	if err != nil {
-		return err
-	}
-	if items, err = o.selection.withYumConf(b.Table, places, &o.remote, items, sign); err != nil {
 		return err
 	}
 	o.remote.manners.jobs = o.jobs
-	to, seen, err := o.remote.auditTarget(ctx, s, o.results.Quiet, items)
+	c, err := o.remote.connect(ctx, s, o.results.Quiet)
 	if err != nil {
 		return err
 	}
-	opts, a, err := o.options(b.Table, items, sign)
+	items, err := g.at(ctx, c, false)
+	if err != nil {
+		return err
+	}
+	to, seen, err := o.remote.auditTarget(ctx, c, items)
+	if err != nil {
+		return err
+	}
+	opts, a, err := o.options(g)
 	if err != nil {
 		return err
 	}
@@ -141,7 +137,7 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 		}
 	}
 	rep.Trust = trusted
-	rep.Notes = slices.Concat(notes(note, metadataNote(b.Table, items)), seen, rep.Notes, notes(o.remote.manners.note()))
+	rep.Notes = slices.Concat(g.notes, notes(metadataNote(b.Table, items)), seen, rep.Notes, notes(o.remote.manners.note()))
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}
@@ -164,14 +160,27 @@ func (o *auditOptions) repoKeys() (openpgp.EntityList, error) {
 	return keys, nil
 }
 
+// cargo is what is to be audited.
+func (o *auditOptions) cargo(t *manifest.Table, signed bool) (*cargo, error) {
+	g, err := o.selection.cargo(t, &o.remote)
+	if err != nil {
+		return nil, err
+	}
+	if signed && !anyRaw(g.items) {
+		return nil, cli.Usage("--repo-key needs --rpm-layout raw: a yum repository of a Nexus does not sign its metadata")
+	}
+	g.sign, err = repoKey(o.repoKey)
+	return g, err
+}
+
 // options returns those of the audit, with the archive where it takes one and there is one:
 // else OpenRoot has found a root alone.
-func (o *auditOptions) options(t *manifest.Table, items []target.Item, sign *yumconf.Key) (opts audit.Options, a *archive.Archive, err error) {
+func (o *auditOptions) options(g *cargo) (opts audit.Options, a *archive.Archive, err error) {
 	opts = audit.Options{Jobs: int(o.jobs), Deep: o.deep, SHA1: o.sha1, Exact: o.exact, Wait: o.wait}
 	if o.receipt != "" {
 		opts.Receipt = &receipt.Receipt{}
 	}
-	if opts.Whole, err = o.selection.whole(t, &o.remote, sign); err != nil || !anyRaw(items) && !o.sha1 {
+	if opts.Whole, err = g.whole(); err != nil || !anyRaw(g.items) && !o.sha1 {
 		return opts, nil, err
 	}
 	a, err = archive.Open(o.path)
@@ -183,17 +192,6 @@ func (o *auditOptions) options(t *manifest.Table, items []target.Item, sign *yum
 		return opts, nil, cli.Usage("--sha1 compares with the content of the archive, and %s is its root alone", o.path)
 	}
 	return opts, nil, nil
-}
-
-// whole returns all items of the bundle, whatever is selected, and what goes with them.
-func (o *selection) whole(t *manifest.Table, r *remote, sign *yumconf.Key) ([]target.Item, error) {
-	all := *o
-	all.only, all.arches = nil, nil
-	places, items, _, err := all.items(t, r.registry != "")
-	if err != nil {
-		return nil, err
-	}
-	return all.withYumConf(t, places, r, items, sign)
 }
 
 // receiptPlace refuses to write a receipt over anything but one, before anything is asked.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -84,24 +85,17 @@ func runPlan(ctx context.Context, s cli.Streams, o *planOptions) error {
 	if err != nil {
 		return err
 	}
-	places, items, note, err := o.selection.items(b.Table, false)
-	if err != nil {
-		return err
-	}
-	if items, err = o.selection.withYumConf(b.Table, places, &o.remote, items, nil); err != nil {
-		return err
-	}
-	q, err := o.creation.question(b, places, items)
+	g, err := o.selection.cargo(b.Table, &o.remote)
 	if err != nil {
 		return err
 	}
 	o.remote.manners.jobs = o.jobs
-	rep, sum, name, err := o.judge(ctx, s, b, q)
+	rep, sum, name, err := o.judge(ctx, s, b, g)
 	if err != nil {
 		return err
 	}
 	rep.Bundle, rep.Name, rep.Trust = b.Root.Digest, b.Table.Name, trusted
-	rep.Notes = append(notes(note, metadataNote(b.Table, items)), rep.Notes...)
+	rep.Notes = slices.Concat(g.notes, notes(metadataNote(b.Table, g.items)), rep.Notes)
 	o.results.Verbose = true
 	if sum == nil {
 		return cli.PrintReport(s, rep, o.results, fmt.Sprintf("plan for %s: the login was refused; root %s; trust: %s", name, rep.Bundle, rep.Trust), nil)
@@ -109,10 +103,17 @@ func runPlan(ctx context.Context, s cli.Streams, o *planOptions) error {
 	return cli.PrintReport(s, rep, o.results, planLast(rep, sum, name), sum)
 }
 
-// judge asks the server, and then what of the items is there. Without a good login there is
+// judge asks the server, and then what of the cargo is there. Without a good login there is
 // no summary.
-func (o *planOptions) judge(ctx context.Context, s cli.Streams, b *manifest.Bundle, q preflight.Question) (*report.Report, *planSummary, string, error) {
-	sum := &planSummary{Artifacts: len(q.Items)}
+func (o *planOptions) judge(ctx context.Context, s cli.Streams, b *manifest.Bundle, g *cargo) (*report.Report, *planSummary, string, error) {
+	all, err := g.complete(g.items)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	q, err := o.creation.question(b, g.places, all)
+	if err != nil {
+		return nil, nil, "", err
+	}
 	c, err := o.remote.dial(ctx, s, o.results.Quiet)
 	if err != nil {
 		return nil, nil, "", err
@@ -125,6 +126,13 @@ func (o *planOptions) judge(ctx context.Context, s cli.Streams, b *manifest.Bund
 	if err != nil {
 		return nil, nil, "", nextStep(fmt.Errorf("nexus %s: %w", c.name, err), c.url)
 	}
+	if q.Items, err = g.at(ctx, c, o.creation.create); err != nil {
+		return nil, nil, "", err
+	}
+	if q, err = o.creation.question(b, g.places, q.Items); err != nil {
+		return nil, nil, "", err
+	}
+	sum := &planSummary{Artifacts: target.Artifacts(q.Items)}
 	facts, err := c.facts(ctx, q)
 	if err != nil {
 		return nil, nil, "", err

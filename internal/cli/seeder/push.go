@@ -8,10 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"airbundle/internal/archive"
 	"airbundle/internal/cli"
 	"airbundle/internal/push"
 	"airbundle/internal/report"
+	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
+	"airbundle/manifest"
 )
 
 type pushOptions struct {
@@ -80,13 +83,7 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 }
 
 func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
-	if o.signKey != "" && o.selection.layout != target.LayoutRaw && o.selection.file == "" {
-		return cli.Usage("--repo-sign-key needs --rpm-layout raw: a yum repository of a Nexus writes its metadata itself")
-	}
-	if o.creation.create && o.remote.registry != "" {
-		return cli.Usage("--create makes repositories of a Nexus: a plain registry has none")
-	}
-	signer, err := repoSigner(o.signKey)
+	signer, err := o.signer()
 	if err != nil {
 		return err
 	}
@@ -95,50 +92,86 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 		return err
 	}
 	defer a.Close()
-	places, items, note, err := o.selection.items(a.Bundle().Table, o.remote.registry != "")
-	if err != nil {
-		return err
-	}
-	if signer != nil && !anyRaw(items) {
-		return cli.Usage("--repo-sign-key: no RPM of the selection goes to a raw repository, and a yum repository of a Nexus writes its metadata itself")
-	}
-	public, err := publicKey(signer)
-	if err != nil {
-		return err
-	}
-	if items, err = o.selection.withYumConf(a.Bundle().Table, places, &o.remote, items, public); err != nil {
-		return err
-	}
-	if err := push.Check(items, o.remote.registry == ""); err != nil {
-		return err
-	}
-	q, err := o.creation.question(a.Bundle(), places, items)
+	g, err := o.cargo(a.Bundle(), signer)
 	if err != nil {
 		return err
 	}
 	o.remote.manners.jobs = o.jobs
-	to, seen, err := o.remote.pushTarget(ctx, s, o.results.Quiet, q, o.dryRun)
+	c, err := o.remote.connect(ctx, s, o.results.Quiet)
 	if err != nil {
 		return err
 	}
+	items, err := g.at(ctx, c, o.creation.create)
+	if err != nil {
+		return err
+	}
+	q, err := o.creation.question(a.Bundle(), g.places, items)
+	if err != nil {
+		return err
+	}
+	to, seen, err := o.remote.pushTarget(ctx, c, q, o.dryRun)
+	if err != nil {
+		return err
+	}
+	rep, sum, err := o.run(ctx, s, a, items, to, signer)
+	if err != nil {
+		return err
+	}
+	sum.Requests = o.remote.manners.requests()
+	rep.Trust = trusted
+	rep.Notes = slices.Concat(g.notes, notes(metadataNote(g.table, items)), seen, rep.Notes, notes(o.remote.manners.note()))
+	o.results.Verbose = o.results.Verbose || o.dryRun
+	return cli.PrintReport(s, rep, o.results, pushLast(rep, sum, to.Name, o.dryRun), sum)
+}
+
+// signer reads the key that signs metadata; nil when there is none. Flags that contradict each
+// other are found before anything is opened.
+func (o *pushOptions) signer() (*createrepo.Signer, error) {
+	switch {
+	case o.signKey != "" && o.selection.layout != target.LayoutRaw && o.selection.file == "":
+		return nil, cli.Usage("--repo-sign-key needs --rpm-layout raw: a yum repository of a Nexus writes its metadata itself")
+	case o.creation.create && o.remote.registry != "":
+		return nil, cli.Usage("--create makes repositories of a Nexus: a plain registry has none")
+	}
+	return repoSigner(o.signKey)
+}
+
+// cargo is what is to be pushed. What is wrong with it, or with the flags, is found before
+// the target is asked.
+func (o *pushOptions) cargo(b *manifest.Bundle, signer *createrepo.Signer) (*cargo, error) {
+	g, err := o.selection.cargo(b.Table, &o.remote)
+	if err != nil {
+		return nil, err
+	}
+	if signer != nil && !anyRaw(g.items) {
+		return nil, cli.Usage("--repo-sign-key: no RPM of the selection goes to a raw repository, and a yum repository of a Nexus writes its metadata itself")
+	}
+	if g.sign, err = publicKey(signer); err != nil {
+		return nil, err
+	}
+	all, err := g.complete(g.items)
+	if err != nil {
+		return nil, err
+	}
+	if err := push.Check(all, o.remote.registry == ""); err != nil {
+		return nil, err
+	}
+	_, err = o.creation.question(b, g.places, all)
+	return g, err
+}
+
+// run pushes, with progress.
+func (o *pushOptions) run(ctx context.Context, s cli.Streams, a *archive.Archive, items []target.Item, to push.Target, signer *createrepo.Signer) (*report.Report, *push.Summary, error) {
 	talk := cli.NewTalk(s, o.results.Quiet)
 	bar := cli.NewBar(s, o.results.Quiet, "push", -1)
-	rep, sum, err := push.Run(ctx, a.Bundle(), a, items, to, push.Options{
+	defer bar.Finish()
+	return push.Run(ctx, a.Bundle(), a, items, to, push.Options{
 		Jobs: int(o.jobs), Overwrite: o.overwrite, AcceptOCI: o.acceptOCI, DryRun: o.dryRun, MetadataWait: o.wait, Progress: bar, Planned: bar.SetTotal,
 		Sign: signer, Waiting: (&waiting{talk: talk, bar: bar, terminal: s.Terminal}).told,
 		Done: func(rec report.Record) {
 			talk.Item("%s %s %s (%s, %.1f s)", rec.State, rec.Kind, rec.Place, cli.Bytes(rec.Bytes), rec.Seconds)
 		},
 	})
-	bar.Finish()
-	if err != nil {
-		return err
-	}
-	sum.Requests = o.remote.manners.requests()
-	rep.Trust, rep.Notes = trusted, slices.Concat(notes(note, metadataNote(a.Bundle().Table, items)), seen, rep.Notes)
-	rep.Notes = append(rep.Notes, notes(o.remote.manners.note())...)
-	o.results.Verbose = o.results.Verbose || o.dryRun
-	return cli.PrintReport(s, rep, o.results, pushLast(rep, sum, to.Name, o.dryRun), sum)
 }
 
 // notes is a list of those notes that say something.

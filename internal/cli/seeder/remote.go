@@ -43,7 +43,7 @@ func (r *remote) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&r.username, "username", "", "login name; the password comes from --password-stdin, --password-file or NEXUS_PASSWORD")
 	f.StringVar(&r.passwordFile, "password-file", "", "file that holds the password")
 	f.BoolVar(&r.passwordStdin, "password-stdin", false, "read the password from standard input")
-	f.StringVar(&r.dockerVia, "docker-via", string(nexus.ViaAuto), "way to the docker repositories of a Nexus: main port, connector port, or auto: main, the connector where that does not do")
+	f.StringVar(&r.dockerVia, "docker-via", string(nexus.ViaAuto), "way to the docker repositories of a Nexus: main port, connector port, or auto: the connector where it does, else main")
 	r.net.AddFlags(f)
 	r.manners.addFlags(f)
 }
@@ -198,11 +198,7 @@ func nextStep(err error, u *url.URL) error {
 
 // pushTarget returns the target of a push, with notes for its report. It makes what
 // repositories are missing and wanted.
-func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, q preflight.Question, dryRun bool) (push.Target, []string, error) {
-	c, err := r.connect(ctx, s, quiet)
-	if err != nil {
-		return push.Target{}, nil, err
-	}
+func (r *remote) pushTarget(ctx context.Context, c *connection, q preflight.Question, dryRun bool) (push.Target, []string, error) {
 	if c.nexus == nil {
 		return push.Target{Name: c.name, Images: func(string) push.Images { return c.images }}, nil, nil
 	}
@@ -228,11 +224,7 @@ func (r *remote) pushTarget(ctx context.Context, s cli.Streams, quiet bool, q pr
 }
 
 // auditTarget returns the target of an audit, with notes for its report.
-func (r *remote) auditTarget(ctx context.Context, s cli.Streams, quiet bool, items []target.Item) (audit.Target, []string, error) {
-	c, err := r.connect(ctx, s, quiet)
-	if err != nil {
-		return audit.Target{}, nil, err
-	}
+func (r *remote) auditTarget(ctx context.Context, c *connection, items []target.Item) (audit.Target, []string, error) {
 	if c.nexus == nil {
 		return audit.Target{Name: c.name, Images: func(string) audit.Images { return c.images }, Lists: registryLists(c.images)}, nil, nil
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"oras.land/oras-go/v2/errdef"
 
@@ -13,6 +15,7 @@ import (
 	"airbundle/internal/nexus"
 	"airbundle/internal/preflight"
 	"airbundle/internal/report"
+	"airbundle/internal/target"
 )
 
 // fits asks what the repositories are that are wanted. What no push can get over is an
@@ -41,6 +44,60 @@ func (c *connection) fits(ctx context.Context, q preflight.Question) (absent []p
 		absent = preflight.Designs(facts, q)
 	}
 	return absent, notes, errors.Join(errs...)
+}
+
+// depths asks how deep the yum repositories that RPMs go to have their metadata. One that
+// does not tell, or is not there yet, is not among them.
+func (c *connection) depths(ctx context.Context, items []target.Item) (map[string]int, error) {
+	known := map[string]int{}
+	if c.nexus == nil {
+		return known, nil
+	}
+	asked := map[string]bool{}
+	for _, dir := range target.RPMDirs(items) {
+		if dir.Raw || asked[dir.Repository] {
+			continue
+		}
+		asked[dir.Repository] = true
+		depth, told, err := c.nexus.RepodataDepth(ctx, dir.Repository)
+		if err != nil {
+			return nil, err
+		}
+		if told {
+			known[dir.Repository] = depth
+		}
+	}
+	return known, nil
+}
+
+// homes leaves the keys and .repo files out that have no raw repository to go to, and that
+// nothing else goes to: whoever pushes RPMs alone need not have one. A note says so.
+func (c *connection) homes(ctx context.Context, items []target.Item) (kept []target.Item, note string, err error) {
+	if c.nexus == nil {
+		return items, "", nil
+	}
+	needed := map[string]bool{}
+	for _, it := range items {
+		needed[it.Place.Repository] = needed[it.Place.Repository] || it.Made == nil
+	}
+	var gone []string
+	for _, name := range slices.Sorted(maps.Keys(needed)) {
+		if needed[name] || slices.ContainsFunc(c.info.Repositories, func(l nexus.Repository) bool { return l.Name == name }) {
+			continue
+		}
+		there, err := c.nexus.Has(ctx, name)
+		if end := final(ctx, err); end != nil {
+			return nil, "", end
+		}
+		if err == nil && !there {
+			gone = append(gone, name)
+		}
+	}
+	if len(gone) == 0 {
+		return items, "", nil
+	}
+	kept = slices.DeleteFunc(slices.Clone(items), func(it target.Item) bool { return slices.Contains(gone, it.Place.Repository) })
+	return kept, fmt.Sprintf("public keys and .repo files are left out: there is no raw repository %s; make it, or name another with --raw-repo", strings.Join(gone, ", ")), nil
 }
 
 // sentence says a record of a repository in a message.

@@ -114,8 +114,9 @@ func (o *selection) publicURL(nexus *url.URL) (string, error) {
 }
 
 // withYumConf adds the keys and .repo files that go with the RPMs among the items to a Nexus.
-// sign is the public key of who signs the metadata that we make.
-func (o *selection) withYumConf(t *manifest.Table, m target.Map, r *remote, items []target.Item, sign *yumconf.Key) ([]target.Item, error) {
+// sign is the public key of who signs the metadata that we make, depths are those of the
+// yum repositories.
+func (o *selection) withYumConf(t *manifest.Table, m target.Map, r *remote, items []target.Item, sign *yumconf.Key, depths map[string]int) ([]target.Item, error) {
 	u, isNexus, err := r.base()
 	if err != nil || !isNexus || !o.repoFiles {
 		return items, err
@@ -124,7 +125,7 @@ func (o *selection) withYumConf(t *manifest.Table, m target.Map, r *remote, item
 	if err != nil {
 		return nil, err
 	}
-	conf := yumconf.New(t, m, yumconf.Options{SignKey: sign, Login: true})
+	conf := yumconf.New(t, m, yumconf.Options{SignKey: sign, Login: true, Depths: depths})
 	return append(items, conf.Items(base, items)...), nil
 }
 

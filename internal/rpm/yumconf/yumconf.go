@@ -28,7 +28,10 @@ type Options struct {
 	Comment string // first line of each .repo file
 	SignKey *Key   // of the metadata that we make; nil: it is not signed. At is not read
 	OwnAll  bool   // we make the metadata of all packages, whatever the map says
-	Login   bool   // reading may need a login: say where it goes
+	// Depths are how many directories below the root yum repositories have their repodata, by
+	// name. One that is not here has it where the packages lie.
+	Depths map[string]int
+	Login  bool // reading may need a login: say where it goes
 }
 
 // A Config is everything that the yum clients of one bundle need.
@@ -105,7 +108,12 @@ type builder struct {
 func (b *builder) repo(r manifest.RPM) *Repo {
 	at, raw := b.m.RPM(r)
 	dir, own := at.Dir(), raw || b.o.OwnAll
-	base, variable := withoutArch(dir.Path, r.BaseArch)
+	list := dir.Path
+	if depth, known := b.o.Depths[dir.Repository]; known && !own {
+		parts := strings.Split(dir.Path, "/")
+		list = strings.Join(parts[:min(depth, len(parts))], "/")
+	}
+	base, variable := withoutArch(list, r.BaseArch)
 	repo, _ := withoutArch(r.Repo, r.BaseArch)
 	key := repoKey{dir.Repository + "/" + base, repo, own}
 	f := b.repos[key]

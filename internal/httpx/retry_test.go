@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// Contract 0.1 rule 12, 8: what is repeated, and of what.
 func TestRetryStatus(t *testing.T) {
 	const replay, once = true, false
 	tests := []struct {
@@ -33,6 +34,14 @@ func TestRetryStatus(t *testing.T) {
 		{http.MethodGet, once, once, []int{401}, 401, 1},
 		{http.MethodGet, once, once, []int{403}, 403, 1},
 		{http.MethodGet, once, once, []int{404}, 404, 1},
+		{http.MethodGet, once, once, []int{400}, 400, 1},
+		{http.MethodGet, once, once, []int{402}, 402, 1},
+		{http.MethodGet, once, once, []int{405}, 405, 1},
+		{http.MethodGet, once, once, []int{409}, 409, 1},
+		{http.MethodGet, once, once, []int{411}, 411, 1},
+		{http.MethodGet, once, once, []int{415}, 415, 1},
+		{http.MethodGet, once, once, []int{416}, 416, 1},
+		{http.MethodGet, once, once, []int{422}, 422, 1},
 		{http.MethodGet, once, once, []int{501}, 501, 1},
 		{http.MethodGet, once, once, []int{302}, 302, 1},
 		{http.MethodPut, replay, replay, []int{503, 503}, 200, 3},

@@ -41,7 +41,7 @@ func (e *StatusError) Error() string {
 
 // Transient says whether another try may have another answer.
 func (e *StatusError) Transient() bool {
-	return slices.Contains(transientStatus, e.Code) && !e.LoginBlocked() && !e.ReadOnly()
+	return slices.Contains(transientStatus, e.Code) && !e.LoginBlocked() && !e.ReadOnly() && !e.Offline()
 }
 
 // LoginBlocked recognises a 429 that answers wrong passwords: Nexus renews the block
@@ -54,6 +54,12 @@ func (e *StatusError) LoginBlocked() bool {
 // frozen Nexus says so in the reason or in the body of a 503.
 func (e *StatusError) ReadOnly() bool {
 	return e.Code == http.StatusServiceUnavailable && e.Says("read-only")
+}
+
+// Offline recognises a repository that its administrator has taken out of service: a 503
+// that stays until somebody decides otherwise.
+func (e *StatusError) Offline() bool {
+	return e.Code == http.StatusServiceUnavailable && e.Says("repository offline")
 }
 
 // PaymentRequired recognises a Nexus Community Edition above its usage caps. It goes on

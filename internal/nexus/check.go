@@ -61,7 +61,7 @@ func (n *Nexus) Check(ctx context.Context) (Info, error) {
 	header, err := n.ask(ctx, "status")
 	if err != nil {
 		if httpx.StatusCode(err) == http.StatusNotFound {
-			err = isItNexus(err)
+			err = fmt.Errorf("%w; one that is starting may answer so for a minute", isItNexus(err))
 		}
 		return info, fmt.Errorf("ask Nexus at %s for its status: %w", httpx.RedactURL(n.base), err)
 	}

@@ -154,9 +154,16 @@ func (n *Nexus) failed(doing, repo, path string, err error) error {
 	return fmt.Errorf("%s %s/%s: %w%s", doing, repo, path, err, hint)
 }
 
-// nowhere tells a missing repository from a missing file by the reason of a 404.
+// nowhere tells a missing repository from a missing file by the reason of a 404, and by its
+// page where a proxy has dropped the reason. The reason is otherwise the path of the file.
 func nowhere(repo string, err error) error {
-	if se, ok := errors.AsType[*httpx.StatusError](err); ok && se.Code == http.StatusNotFound && se.Reason == "Repository not found" {
+	se, ok := errors.AsType[*httpx.StatusError](err)
+	if !ok || se.Code != http.StatusNotFound {
+		return err
+	}
+	const text = "Repository not found"
+	dropped := se.Reason == "" || se.Reason == http.StatusText(se.Code)
+	if se.Reason == text || dropped && se.Says(strings.ToLower(text)) {
 		return &NoRepositoryError{repo, se}
 	}
 	return err

@@ -16,11 +16,14 @@ var advice = []struct {
 	todo string
 }{
 	{0, "payment required", "the usage caps of the Community Edition are reached: it takes nothing new until the administrator has made room or has a licence"},
+	{http.StatusForbidden, "license agreement", "the license agreement of the Community Edition is not accepted: its owner has to read and accept it in the user interface"},
 	{0, "deploying to groups", "only Nexus Pro takes pushes to a group: name the hosted repository"},
 	{0, "is not supported by this url", "nothing that takes images answers there: is it a hosted docker repository, and is the URL complete?"},
 	{http.StatusServiceUnavailable, "repository offline", "set the repository online"},
-	{http.StatusBadRequest, " is read-only", "the repository's deployment policy is read-only: set it to allow redeploy"},
+	{0, " is read-only", "the repository's deployment policy is read-only: set it to allow redeploy"},
 	{http.StatusRequestEntityTooLarge, "", "a proxy in front of the server limits the size of requests: raise it (nginx: client_max_body_size 0) or go around it"},
+	{http.StatusBadGateway, "", "a proxy in front of the server says so, which does not reach it: is it up?"},
+	{http.StatusGatewayTimeout, "", "a proxy in front of the server does not wait for its answers, which may take minutes: let it (nginx: proxy_read_timeout) or go around it"},
 }
 
 // advise adds what to do to an answer of the server, where that is known.

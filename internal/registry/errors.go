@@ -155,7 +155,9 @@ func classify(a *answer) error {
 	switch {
 	case a.ReadOnly():
 		return fmt.Errorf("%w: %w", ErrReadOnly, a)
-	case a.has("DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_UNKNOWN"):
+	case a.Offline():
+		return &refusedError{a}
+	case a.has("DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_UNKNOWN"), a.has("BLOB_UPLOAD_INVALID") && a.Says("digest"):
 		return &damagedError{a}
 	}
 	return a
@@ -186,9 +188,15 @@ func (a *answer) digests() []digest.Digest {
 }
 
 // WriteOnce recognises the refusal to write something a second time. Nexus gives
-// it for equal content too, so it says that something is there, not what.
+// it for equal content too, so it says that something is there, not what. A 409 says so
+// without words, which proxies drop; of the other statuses the words count.
 func WriteOnce(err error) bool {
 	e, ok := errors.AsType[*httpx.StatusError](err)
-	return ok && (e.Code == http.StatusBadRequest || e.Code == http.StatusConflict) &&
-		(e.Says("cannot be updated") || e.Says("does not allow updating"))
+	switch {
+	case !ok || e.Code/100 != 4 || e.PaymentRequired():
+		return false
+	case e.Code == http.StatusConflict:
+		return true
+	}
+	return e.Says("cannot be updated") || e.Says("does not allow updating")
 }

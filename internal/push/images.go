@@ -382,7 +382,7 @@ func (r *run) pushManifest(ctx context.Context, p *publication, ref string, m ma
 	if !ok {
 		return err
 	}
-	for _, d := range unknown.UnknownBlobs() {
+	for _, d := range missing(unknown, m) {
 		i := slices.IndexFunc(m.Node.Blobs(), func(b ocispec.Descriptor) bool { return b.Digest == d })
 		if i < 0 {
 			return err // a child manifest: its own put has failed or was lost

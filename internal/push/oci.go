@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"airbundle/internal/report"
 	"airbundle/internal/target"
 	"airbundle/manifest"
@@ -32,4 +34,16 @@ func (r *run) ociNotes() []string {
 	}
 	return []string{fmt.Sprintf("images in OCI form: %d; Nexus takes it officially from 3.71 on only: this one serves them, but its task that "+
 		"deletes unused manifests may remove them; push to a newer Nexus, or bundle these images from sources in Docker's own form", r.oci)}
+}
+
+// missing are the blobs that a registry says it does not know: all of them where it does not
+// say which.
+func missing(unknown UnknownBlobs, m manifest.ImageManifest) []digest.Digest {
+	named := unknown.UnknownBlobs()
+	if len(named) == 0 {
+		for _, b := range m.Node.Blobs() {
+			named = append(named, b.Digest)
+		}
+	}
+	return named
 }

@@ -127,12 +127,12 @@ func TestManifestsThatCannotBeAskedFor(t *testing.T) {
 	b.clean(b.pushImages(push.Options{}, target.OCIOfficial, ""))
 }
 
-// HEAD says that a blob is there and the manifest says that it is not: it is sent once
-// more, and where that does not help, the store is inconsistent.
+// Contract 3.5: HEAD says that a blob is there and the manifest says that it is not, and
+// which it is or not: it is sent once more.
 func TestBlobThatIsClaimed(t *testing.T) {
 	for _, profile := range profiles {
-		for _, status := range []int{400, 404} {
-			b := newNexusBench(t, nexustest.Options{Profile: profile, Quirks: nexustest.Quirks{BlobUnknownStatus: status}})
+		for _, quirks := range []nexustest.Quirks{{}, {BlobUnknownStatus: 404}, {BlobUnknownBare: true}} {
+			b := newNexusBench(t, nexustest.Options{Profile: profile, Quirks: quirks})
 			b.clean(b.pushImages(push.Options{}, target.OCIOfficial, ""))
 			lost := ""
 			for _, a := range b.double.Assets("docker-hosted") {
@@ -148,7 +148,7 @@ func TestBlobThatIsClaimed(t *testing.T) {
 			}
 			b.clean(b.pushImages(push.Options{}, target.OCIOfficial, ""))
 			if again := len(b.double.Requests(nexustest.Match{Route: nexustest.RouteUpload, Method: "POST", Path: lost[len("sha256:"):]})); again != 2 {
-				t.Errorf("%s, %d: blob %s was uploaded %d times", profile, status, lost, again)
+				t.Errorf("%s, %+v: blob %s was uploaded %d times", profile, quirks, lost, again)
 			}
 		}
 	}

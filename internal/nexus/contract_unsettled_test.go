@@ -10,11 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/helmtest"
+	"airbundle/internal/httpx"
 	"airbundle/internal/nexus"
 	"airbundle/internal/nexustest"
 	"airbundle/internal/registry"
+	"airbundle/internal/report"
 )
 
 // TestContractUnsettled33 has the answers of the docker side that nobody has established, in
@@ -143,4 +146,18 @@ func TestContractLists36(t *testing.T) {
 			}
 		}
 	}}})
+}
+
+// A file that the server took and does not show is neither there nor absent.
+func TestContractTakenAndGone(t *testing.T) {
+	for path, heads := range map[string]int{"f": 1 + 1, "f.rpm": 1 + httpx.DefaultAttempts} {
+		contract(t, []row{{name: "4.2, 5.1/404 after the upload of " + path, o: nexustest.Options{Faults: []nexustest.Fault{{On: nexustest.Match{Method: "HEAD"}, Do: nexustest.Status(404, "/"+path)}}},
+			do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+				_, err := put(t, n, "raw", path, content(10), false)
+				matches(t, err, "put raw/"+path+": the server took it and does not show it, asked [16] times: .*404.*push again")
+				if errors.Is(err, errdef.ErrNotFound) || report.Classify(err) != report.ClassIncomplete || s.Count("HEAD", "") != heads || writes(s) != 1 {
+					t.Errorf("class %d, %d HEADs, %d uploads: %v", report.Classify(err), s.Count("HEAD", ""), writes(s), err)
+				}
+			}}})
+	}
 }

@@ -134,6 +134,9 @@ func (n *Nexus) failed(doing, repo, path string, err error) error {
 	if missing, ok := errors.AsType[*NoRepositoryError](err); ok {
 		return fmt.Errorf("%s %s: %w", doing, path, missing)
 	}
+	if unshown, ok := errors.AsType[*unshownError](err); ok {
+		return fmt.Errorf("%s %s/%s: %w", doing, repo, path, unshown)
+	}
 	switch httpx.StatusCode(err) {
 	case http.StatusNotFound:
 		err = &registry.NotFoundError{Err: err}

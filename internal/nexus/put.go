@@ -9,11 +9,13 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/digestio"
+	"airbundle/internal/httpx"
 	"airbundle/internal/registry"
 	"airbundle/internal/report"
 )
@@ -183,9 +185,9 @@ func (p *put) refused(ctx context.Context, refusal error) error {
 // confirm asks for the proof that what was sent is what is there: size and SHA-1
 // by HEAD, and where the server names no SHA-1, the content itself.
 func (p *put) confirm(ctx context.Context, sent string) error {
-	a, err := p.n.head(ctx, p.repo, p.path)
+	a, err := p.look(ctx)
 	if err != nil {
-		return fmt.Errorf("look for what was sent: %w", err)
+		return err
 	}
 	mm := &digestio.MismatchError{Want: p.desc, GotBytes: a.Size}
 	switch sum := a.Checksums["sha1"]; {
@@ -203,6 +205,45 @@ func (p *put) confirm(ctx context.Context, sent string) error {
 	p.damaged = true
 	return fmt.Errorf("the server does not hold what was sent: %w", mm)
 }
+
+// look describes what was just sent. Early versions remember for a while that there was no
+// such RPM when we asked before (NEXUS-15795): that is not the end of it.
+func (p *put) look(ctx context.Context) (Asset, error) {
+	wait := p.n.retry.Backoff
+	if wait == nil {
+		wait = httpx.Backoff
+	}
+	for attempt := 1; ; attempt++ {
+		a, err := p.n.head(ctx, p.repo, p.path)
+		switch {
+		case err == nil:
+			return a, nil
+		case httpx.StatusCode(err) != http.StatusNotFound:
+			return a, fmt.Errorf("look for what was sent: %w", err)
+		case attempt >= httpx.DefaultAttempts || !strings.HasSuffix(p.path, ".rpm"):
+			return a, &unshownError{attempt, err}
+		}
+		if err := httpx.Sleep(ctx, wait(attempt)); err != nil {
+			return a, err
+		}
+	}
+}
+
+// An unshownError is a 404 to who asks for what the server has just taken. It is not the
+// absence that a 404 is elsewhere.
+type unshownError struct {
+	asked int
+	err   error
+}
+
+func (e *unshownError) Error() string {
+	return fmt.Sprintf("the server took it and does not show it, asked %d times: %v; push again", e.asked, e.err)
+}
+
+func (e *unshownError) Unwrap() error { return e.err }
+
+// ExitCode is that of what another push may complete.
+func (e *unshownError) ExitCode() int { return int(report.ClassIncomplete) }
 
 func (p *put) conflict(got holding) *ConflictError {
 	return &ConflictError{Repo: p.repo, Path: p.path, Want: p.desc.Digest, Got: got.is}

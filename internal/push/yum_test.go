@@ -231,6 +231,24 @@ func TestYumPutStatus(t *testing.T) {
 	}
 }
 
+// TestYumRemembers404: contract 4.2, an early 3.x answers 404 for a while for what was asked
+// for too soon. Neither a package nor the metadata is missing because of that.
+func TestYumRemembers404(t *testing.T) {
+	for _, keep := range []time.Duration{0, 150 * time.Millisecond} {
+		b := newYumBench(t, nexustest.Options{RebuildDelay: 30 * time.Millisecond, Quirks: nexustest.Quirks{NegativeCache: keep}}, nexustest.Repository{}, nil)
+		u, err := url.Parse(b.double.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.nexus = nexus.New(nexus.Options{URL: u, Username: nexustest.Username, Password: nexustest.Password,
+			Client: httpx.NewClient(httpx.NewTransport(httpx.Options{})), Retry: registry.Retry{Backoff: func(int) time.Duration { return 50 * time.Millisecond }}})
+		b.clean(b.push(push.Options{}))
+		if n := len(b.puts(".rpm")); n != 2 {
+			t.Errorf("%s: %d PUTs of two packages", keep, n)
+		}
+	}
+}
+
 // TestYumLayoutNotes: what a yum repository of a Nexus cannot do is told with the way out.
 func TestYumLayoutNotes(t *testing.T) {
 	b := newYumBench(t, nexustest.Options{}, nexustest.Repository{Depth: 1}, func(f *bundletest.Fixture) {

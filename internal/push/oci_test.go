@@ -153,3 +153,20 @@ func TestBlobThatIsClaimed(t *testing.T) {
 		}
 	}
 }
+
+// Contract 3.5: where that does not help, the store is inconsistent, whatever the status.
+func TestInconsistentStore(t *testing.T) {
+	for _, status := range []int{400, 404} {
+		unknown := nexustest.DockerError(status, "BLOB_UNKNOWN", "blob unknown to registry", nil)
+		b := newNexusBench(t, nexustest.Options{Faults: []nexustest.Fault{{On: nexustest.Match{Route: nexustest.RouteManifest, Method: "PUT"}, Do: unknown}}})
+		rep := b.pushImages(push.Options{}, target.OCIOfficial, "")
+		if len(rep.Findings()) == 0 {
+			t.Errorf("%d: nothing is told", status)
+		}
+		for _, f := range rep.Findings() {
+			if !strings.Contains(f.Reason, "blob store is inconsistent") || strings.Contains(f.Reason, "no such repository") {
+				t.Errorf("%d: %s", status, f.Reason)
+			}
+		}
+	}
+}

@@ -252,8 +252,11 @@ func (r *run) failed(rec report.Record, err error) {
 	if !isHalted(err) {
 		rec.Reason += next(err)
 	}
-	if _, ours := errors.AsType[*rpmRefusal](err); httpx.StatusCode(err) == http.StatusNotFound && !ours {
-		// Reads take 404 as absence; for a write it means that the place itself is missing.
+	_, ours := errors.AsType[*rpmRefusal](err)
+	_, parts := errors.AsType[UnknownBlobs](err)
+	if httpx.StatusCode(err) == http.StatusNotFound && !ours && !parts && rec.Class != report.ClassIncomplete {
+		// Reads take 404 as absence; for a write it means that the place itself is missing, unless
+		// it is parts of a manifest, or what was taken and is not shown.
 		rec.Class = report.ClassRefused
 		rec.Reason += "; the target has no such repository: create it or name another one"
 	}

@@ -68,7 +68,7 @@ func (r *run) refusedRPM(it target.Item, err error) error {
 	y := r.yumOf(it)
 	code := httpx.StatusCode(err)
 	switch {
-	case y == nil || code != http.StatusBadRequest && code != http.StatusNotFound:
+	case y == nil || code != http.StatusBadRequest && code != http.StatusNotFound, report.Classify(err) == report.ClassIncomplete:
 		return err
 	case strings.Contains(err.Error(), "Invalid RPM"):
 		return &rpmRefusal{err, "its header is good, so the server cannot read packages of this kind: push them with --rpm-layout raw"}

@@ -249,6 +249,24 @@ func TestYumRemembers404(t *testing.T) {
 	}
 }
 
+// TestTakenAndNotShown: what the server took and denies is incomplete; no repository is
+// missing, and none is too deep.
+func TestTakenAndNotShown(t *testing.T) {
+	for _, hidden := range []bool{false, true} {
+		b := newYumBench(t, nexustest.Options{Faults: []nexustest.Fault{{On: nexustest.Match{Method: "HEAD", Path: "[.]rpm$"}, Do: nexustest.Status(404, "/x.rpm")}}}, nexustest.Repository{}, nil)
+		if hidden {
+			b.hideSettings(http.StatusForbidden)
+		}
+		rep := b.push(push.Options{ReadyWait: time.Millisecond})
+		b.findings(rep, 2, report.Failed, report.ClassIncomplete, "the server took it and does not show it", "push again")
+		for _, f := range rep.Findings() {
+			if strings.Contains(f.Reason, "no such repository") || strings.Contains(f.Reason, "deep") {
+				t.Errorf("hidden %v: %s", hidden, f.Reason)
+			}
+		}
+	}
+}
+
 // TestYumLayoutNotes: what a yum repository of a Nexus cannot do is told with the way out.
 func TestYumLayoutNotes(t *testing.T) {
 	b := newYumBench(t, nexustest.Options{}, nexustest.Repository{Depth: 1}, func(f *bundletest.Fixture) {

@@ -299,6 +299,7 @@ func TestListOfOtherContent61(t *testing.T) {
 	}
 }
 
+// Contract 6.3.
 // What the repositories hold beside the bundle is listed, and with Exact it is a finding.
 // What servers make by themselves is not foreign.
 func TestForeign(t *testing.T) {

@@ -95,6 +95,7 @@ func TestSlowed(t *testing.T) {
 	}
 }
 
+// Contract 8.
 // Each sign of strain makes the window smaller, what is none does not.
 func TestSigns(t *testing.T) {
 	var first atomic.Bool
@@ -173,6 +174,7 @@ func keepAsking(t testing.TB, tr *Transport, url string, jobs, done int) {
 	wg.Wait()
 }
 
+// Contract 9.
 // KubeOperator's health check must be answered within 2 s while we push. The double's
 // time for it grows with the requests in flight, so that a number of them is the bound
 // here: 13, beyond which the check would come too late.

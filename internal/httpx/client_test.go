@@ -44,6 +44,7 @@ func newSink(t *testing.T, tls bool) *sink {
 // leads returns a URL of s that redirects to target.
 func (s *sink) leads(target string) string { return s.URL + "/?to=" + url.QueryEscape(target) }
 
+// Contract 0.1/2.
 func TestRedirectCredentials(t *testing.T) {
 	plain, other, secure := newSink(t, false), newSink(t, false), newSink(t, true)
 	pool := x509.NewCertPool()
@@ -121,6 +122,7 @@ func TestSameOrigin(t *testing.T) {
 	}
 }
 
+// Contract 0.1/2.
 func TestDowngradeRefused(t *testing.T) {
 	plain, secure := newSink(t, false), newSink(t, true)
 	pool := x509.NewCertPool()
@@ -165,6 +167,7 @@ func TestRedirectsEnd(t *testing.T) {
 	wantFreeSlots(t, tr)
 }
 
+// Contract 0.1/2, 5.6.
 func TestNoCookiesKept(t *testing.T) {
 	var sent []string
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {

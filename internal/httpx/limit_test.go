@@ -33,6 +33,7 @@ func TestHostOf(t *testing.T) {
 	}
 }
 
+// Contract 8.
 func TestRetryAfterHeader(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	at := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
@@ -273,6 +274,7 @@ func TestUnreadBodyLendsItsSlot(t *testing.T) {
 	wantFreeSlots(t, tr)
 }
 
+// Contract 8.
 func TestRetryAfterPausesTheHost(t *testing.T) {
 	forms := map[string]func(http.Header){
 		"seconds": func(h http.Header) { h.Set("Retry-After", "1") },

@@ -96,6 +96,7 @@ func seconds() []second {
 	}
 }
 
+// Contract 5.2.
 // TestSecondAnswer breaks a body at byte 400 of 1000 and looks at what is made of
 // the answer to the second request. What is delivered is always a beginning of the
 // first content.

@@ -85,6 +85,7 @@ func TestRetryStatus(t *testing.T) {
 	}
 }
 
+// Contract 0.1/12.
 // TestRetryConnection resets connections at the request, which is an error without
 // an answer.
 func TestRetryConnection(t *testing.T) {
@@ -170,6 +171,7 @@ func TestClosedWithoutAnswer(t *testing.T) {
 	}
 }
 
+// Contract 0.1/3, 8.
 func TestLockedOut(t *testing.T) {
 	const page = "<html><title>429 - Nexus</title>Too many authentication attempts</html>"
 	tests := []struct {
@@ -203,6 +205,7 @@ func TestLockedOut(t *testing.T) {
 	}
 }
 
+// Contract 8.
 // TestLockedOutPausesNobody: its Retry-After is about one user, who must stop.
 func TestLockedOutPausesNobody(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -316,6 +319,7 @@ func TestRetryLog(t *testing.T) {
 	}
 }
 
+// Contract 8.
 func TestDefaultBackoff(t *testing.T) {
 	for attempt, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 5: 16 * time.Second, 6: 30 * time.Second, 1000: 30 * time.Second} {
 		for range 20 {

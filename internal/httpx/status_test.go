@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// Contract 2.4, 5.3, 8.
 func TestCheckStatus(t *testing.T) {
 	const page = `<!DOCTYPE html><html><head><title>400 - Nexus</title><style>p{}</style></head><body>
 <script>alert("x")</script><!-- version 3.40 --><p>Repository does&nbsp;not allow
@@ -142,6 +143,7 @@ func TestStatusBodyIsCapped(t *testing.T) {
 	}
 }
 
+// Contract 0.1/3 and 12, 8.
 func TestStatusErrorTells(t *testing.T) {
 	for _, tt := range []struct {
 		e                  StatusError

@@ -259,6 +259,7 @@ func TestEndlessHeaders(t *testing.T) {
 	wantUnavailable(t, err)
 }
 
+// Contract 3.8.
 func TestExpectContinueSparesTheBody(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	src := &countingReader{r: strings.NewReader("large")}

@@ -149,6 +149,7 @@ func TestContractManifests(t *testing.T) {
 	})
 }
 
+// Contract 1.3, 3.5.
 func TestOCI(t *testing.T) {
 	for version, want := range map[string]target.OCI{
 		"3.40.1-01": target.OCIUnofficial, "3.70.4-02": target.OCIUnofficial, "2.15.1": target.OCIUnofficial, "3.16.2-01": target.OCIUnofficial,

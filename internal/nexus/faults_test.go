@@ -16,6 +16,7 @@ import (
 	"airbundle/internal/registry"
 )
 
+// Contract 6.2.
 func TestStaleIndexIsNotBelieved(t *testing.T) {
 	for _, profile := range generations {
 		now := time.Date(2024, 5, 1, 10, 0, 0, 0, time.UTC)
@@ -38,6 +39,7 @@ func TestStaleIndexIsNotBelieved(t *testing.T) {
 	}
 }
 
+// Contract 6.2.
 func TestSearchIsAShortcutOnly(t *testing.T) {
 	for _, profile := range generations {
 		for _, code := range []int{403, 500, 404} {
@@ -59,6 +61,7 @@ func TestSearchIsAShortcutOnly(t *testing.T) {
 	}
 }
 
+// Contract 0.1/12, 8.
 func TestFaultsOnTheWay(t *testing.T) {
 	put := nexustest.Match{Method: "PUT", Times: 2}
 	for _, tt := range []struct {
@@ -88,6 +91,7 @@ func TestFaultsOnTheWay(t *testing.T) {
 	}
 }
 
+// Contract 5.5, 6.3.
 func TestByteChangedOnTheWay(t *testing.T) {
 	for _, profile := range generations {
 		for _, times := range []int{1, 2} {
@@ -109,6 +113,7 @@ func TestByteChangedOnTheWay(t *testing.T) {
 	}
 }
 
+// Contract 8.
 func TestShortUploadIsReplaced(t *testing.T) {
 	for _, profile := range generations {
 		s, n := start(t, nexustest.Options{Profile: profile, Quirks: nexustest.Quirks{KeepShortUploads: true},
@@ -142,6 +147,7 @@ func TestSourceThatIsNotTheContent(t *testing.T) {
 	}
 }
 
+// Contract 2.3, 5.3, 8.
 func TestRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		label string
@@ -168,6 +174,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Contract 0.1/3, 2.1, 8.
 func TestFirst401IsFinal(t *testing.T) {
 	for _, profile := range generations {
 		s, _ := start(t, nexustest.Options{Profile: profile})

@@ -98,6 +98,7 @@ func matches(t *testing.T, err error, pattern string) {
 	}
 }
 
+// Contract 0.1/8 and 9, 4.1, 5.1.
 func TestPutOnEveryGeneration(t *testing.T) {
 	for _, profile := range generations {
 		for _, repo := range []string{"raw", "raw-once", "yum"} {
@@ -142,6 +143,7 @@ func putTwice(t *testing.T, s *nexustest.Server, n *nexus.Nexus, repo string, si
 	}
 }
 
+// Contract 0.1/9, 5.3.
 func TestConflict(t *testing.T) {
 	for _, profile := range generations {
 		for _, size := range []int{999, 1000} {
@@ -180,6 +182,7 @@ func TestConflict(t *testing.T) {
 func second[A any](_ A, err error) error        { return err }
 func third[A, B any](_ A, _ B, err error) error { return err }
 
+// Contract 0.1/9, 5.3.
 // Two runs meet: the file appears between the comparison and the PUT.
 func TestRefusedBecauseItIsThere(t *testing.T) {
 	for _, profile := range generations {
@@ -209,6 +212,7 @@ func TestRefusedBecauseItIsThere(t *testing.T) {
 	}
 }
 
+// Contract 5.4.
 func TestPathsSurvive(t *testing.T) {
 	_, n := start(t, nexustest.Options{ContextPath: "/nexus"})
 	for _, path := range []string{
@@ -231,6 +235,7 @@ func TestPathsSurvive(t *testing.T) {
 	}
 }
 
+// Contract 0.1/8, 2.1, 5.3.
 func TestNamesThatAreNone(t *testing.T) {
 	s, n := start(t, nexustest.Options{})
 	d := describe(nil)
@@ -255,6 +260,7 @@ func TestNamesThatAreNone(t *testing.T) {
 	}
 }
 
+// Contract 5.2, 5.5, 6.1.
 func TestStat(t *testing.T) {
 	for _, profile := range generations {
 		s, n := start(t, nexustest.Options{Profile: profile})
@@ -289,6 +295,7 @@ func TestStat(t *testing.T) {
 	}
 }
 
+// Contract 5.5, 6.3.
 // A rerun over what is there costs no download where the server can tell.
 func TestRerunDownloadsNothing(t *testing.T) {
 	for _, profile := range generations {
@@ -315,6 +322,7 @@ func TestRerunDownloadsNothing(t *testing.T) {
 // One byte changes on the way up: no server notices, the proof does.
 // A server that keeps what a broken upload has left: the next attempt replaces it.
 
+// Contract 5.3.
 // A repository that does not exist is no absence of a file.
 func TestNoRepository(t *testing.T) {
 	for _, profile := range generations {

@@ -21,6 +21,7 @@ import (
 	"airbundle/internal/report"
 )
 
+// Contract 0.1/1 and 4, 1.1, 1.2, 12.
 func TestCheck(t *testing.T) {
 	for profile, want := range map[nexustest.Profile][2]string{
 		nexustest.Orient340: {"3.40.1-01", "OSS"}, nexustest.H2371: {"3.71.0-06", "OSS"}, nexustest.CE396: {"3.96.3-01", "COMMUNITY"},
@@ -53,6 +54,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// Contract 1.1.
 // Whatever answers 200 with a page, for one a portal, is no Nexus: the server refused
 // what it was asked for.
 func TestNoNexus(t *testing.T) {
@@ -80,6 +82,7 @@ func TestNoNexus(t *testing.T) {
 	}
 }
 
+// Contract 1.1.
 // Only 503 says read-only: another broken answer is asked for again.
 func TestWritableIsAskedAgain(t *testing.T) {
 	s, n := start(t, nexustest.Options{Faults: []nexustest.Fault{{
@@ -90,6 +93,7 @@ func TestWritableIsAskedAgain(t *testing.T) {
 	}
 }
 
+// Contract 1.1, 2.1, 8.
 func TestCheckFails(t *testing.T) {
 	for _, tt := range []struct {
 		label string
@@ -113,6 +117,7 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
+// Contract 1.2.
 // A proxy hides the Server header: the API description has the version.
 func TestVersionBehindProxy(t *testing.T) {
 	hide := func(next http.Handler) http.Handler {
@@ -129,6 +134,7 @@ func TestVersionBehindProxy(t *testing.T) {
 	}
 }
 
+// Contract 0.1/2 and 8, 3.8, 5.4.
 // What a PUT looks like on the wire, on a server that shows nothing but that.
 func TestPutOnTheWire(t *testing.T) {
 	const hello = "hello, world"
@@ -176,6 +182,7 @@ func TestPutOnTheWire(t *testing.T) {
 	}
 }
 
+// Contract 5.1.
 // Only 404 is absence: everything else must not lead to a PUT.
 func TestOnly404IsAbsence(t *testing.T) {
 	for _, code := range []int{401, 403, 405, 429, 500, 503} {
@@ -191,6 +198,7 @@ func TestOnly404IsAbsence(t *testing.T) {
 
 const ociManifest = "application/vnd.oci.image.manifest.v1+json"
 
+// Contract 0.1/5 to 7, 3.3.
 // The docker side on the main port: one POST a blob, and no way through Location.
 func TestDocker(t *testing.T) {
 	for _, profile := range generations {
@@ -268,6 +276,7 @@ func pushImage(t *testing.T, r *registry.Registry, repo string, refs ...string) 
 	return raw
 }
 
+// Contract 3.3, 3.4, 3.5, 8.
 func TestDockerFaults(t *testing.T) {
 	upload := nexustest.Match{Route: nexustest.RouteUpload, Method: "POST", Times: 2}
 	for label, f := range map[string]nexustest.Fault{
@@ -287,6 +296,7 @@ func TestDockerFaults(t *testing.T) {
 	}
 }
 
+// Contract 3.4, 3.5.
 func TestDockerConflict(t *testing.T) {
 	for _, profile := range generations {
 		_, n := start(t, nexustest.Options{Profile: profile})
@@ -302,6 +312,7 @@ func TestDockerConflict(t *testing.T) {
 	}
 }
 
+// Contract 3.4.
 // The generation on OrientDB takes a tag for a second write of the manifest: the error
 // says what to do.
 func TestDockerTagAfterDigest(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"airbundle/internal/nexustest"
 )
 
+// Contract 2.2.
 func TestSettings(t *testing.T) {
 	for _, profile := range []nexustest.Profile{nexustest.Orient340, nexustest.H2371, nexustest.CE396} {
 		t.Run(string(profile), func(t *testing.T) {
@@ -36,6 +37,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// Contract 1.3, 2.2.
 // TestSettingsByList is for 3.26 and 3.27, which have the list only, and for servers that have
 // neither or do not let the account read.
 func TestSettingsByList(t *testing.T) {

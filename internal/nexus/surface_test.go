@@ -8,6 +8,7 @@ import (
 	"airbundle/internal/nexus"
 )
 
+// Contract 0.1/1, 3.1.
 func TestSurface(t *testing.T) {
 	for _, tt := range []struct{ base, url, want string }{
 		{"http://nexus:8081", "http://nexus:8081/service/rest/v1/status", "rest"},

@@ -37,6 +37,7 @@ func answering(t *testing.T, answers map[string]string) *nexus.Nexus {
 	return nexus.New(options(t, srv.URL))
 }
 
+// Contract 1.4, 2.3.
 func TestSurvey(t *testing.T) {
 	n := answering(t, map[string]string{
 		"blobstores":                      `[{"name":"default","type":"File","blobCount":3,"totalSizeInBytes":10,"availableSpaceInBytes":20,"softQuota":null},{"name":"s3","type":"S3","unavailable":true}]`,
@@ -70,6 +71,7 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
+// Contract 1.4, 2.3, 2.4.
 // What is not known is an error that says why, never an answer.
 func TestSurveyKnowsNothing(t *testing.T) {
 	ask := map[string]func(n *nexus.Nexus) error{
@@ -99,6 +101,7 @@ func TestSurveyKnowsNothing(t *testing.T) {
 	}
 }
 
+// Contract 2.2, 5.3.
 func TestHas(t *testing.T) {
 	for _, profile := range generations {
 		s, n := start(t, nexustest.Options{Profile: profile, ContextPath: "/nexus", Users: []nexustest.User{{Name: "none", Password: "none", Repositories: []string{}}}})
@@ -122,6 +125,7 @@ func TestHas(t *testing.T) {
 	}
 }
 
+// Contract 2.2.
 // Whatever is not plain is not known: neither there nor absent.
 func TestHasUnknown(t *testing.T) {
 	for _, status := range []int{401, 500, 502} {
@@ -139,6 +143,7 @@ func TestHasUnknown(t *testing.T) {
 	}
 }
 
+// Contract 2.2.
 func TestCreate(t *testing.T) {
 	hosted := func(format string) nexus.Settings {
 		s := nexus.Settings{Name: "new-" + format, Format: format, Type: "hosted", Online: true,
@@ -182,6 +187,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// Contract 2.1, 2.2.
 // What is asked for has no member too many and none too few for the versions from 3.26 on.
 func TestCreateBodies(t *testing.T) {
 	var got map[string]any
@@ -221,6 +227,7 @@ func TestCreateBodies(t *testing.T) {
 	}
 }
 
+// Contract 1.3, 2.2, 2.4.
 func TestCreateRefused(t *testing.T) {
 	raw := nexus.Settings{Name: "new", Format: "raw", Type: "hosted", Online: true, Storage: nexus.Storage{BlobStore: "default", WritePolicy: "ALLOW"}}
 	for _, c := range []struct {

@@ -61,6 +61,7 @@ func lines(records []report.Record) string {
 	return b.String()
 }
 
+// Contract 1.3, 1.4, 2.1 to 2.3, 4.2, 8, 12.
 func TestJudge(t *testing.T) {
 	settings := func(f *preflight.Facts, name string, change func(s *preflight.Settings)) {
 		r := f.Repositories[name]
@@ -212,6 +213,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// Contract 1.3, 2.2.
 func TestCreates(t *testing.T) {
 	absent := preflight.Repository{Absent: preflight.Answer[bool]{Value: true}}
 	for _, c := range []struct {
@@ -268,6 +270,7 @@ func TestDesignsOnlyOfAbsent(t *testing.T) {
 	}
 }
 
+// Contract 2.2.
 func TestGroups(t *testing.T) {
 	group := target.Group{Name: "all", Format: "raw", Members: []string{"raw", "raw-2"}}
 	shows := func(members ...string) preflight.Repository {
@@ -305,6 +308,7 @@ func (m *making) Make(_ context.Context, d preflight.Design) error {
 	return m.errs[d.Name]
 }
 
+// Contract 2.2, 2.3.
 func TestCreate(t *testing.T) {
 	designs := []preflight.Design{{Name: "a", Format: "yum", Type: "hosted", Depth: 1}, {Name: "b", Format: "raw", Type: "hosted"}, {Name: "c", Format: "raw", Type: "hosted"}}
 	for _, c := range []struct {

@@ -95,6 +95,7 @@ func (b *nexusBench) clean(rep *report.Report) {
 	}
 }
 
+// Contract 12.
 func TestEverythingArrivesInANexus(t *testing.T) {
 	for _, profile := range profiles {
 		t.Run(string(profile), func(t *testing.T) {
@@ -172,6 +173,7 @@ func TestTakenPlaces(t *testing.T) {
 	b.clean(rep)
 }
 
+// Contract 8.
 // A frozen server refuses; it is not retried for ever and not called unavailable.
 func TestFrozenServer(t *testing.T) {
 	b := newNexusBench(t, nexustest.Options{})
@@ -185,6 +187,7 @@ func TestFrozenServer(t *testing.T) {
 	b.clean(rep)
 }
 
+// Contract 5.3.
 // A repository that does not exist is a refusal with the next step, not an outage.
 func TestMissingRepositories(t *testing.T) {
 	b := newNexusBench(t, nexustest.Options{})

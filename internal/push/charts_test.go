@@ -38,6 +38,7 @@ func (b *nexusBench) audit(deep bool) *report.Report {
 	return rep
 }
 
+// Contract 7.
 // Charts arrive in the helm repository, are listed in its index, and are proved there.
 func TestChartsArriveInANexus(t *testing.T) {
 	for _, profile := range profiles {
@@ -76,6 +77,7 @@ func TestChartsArriveInANexus(t *testing.T) {
 	}
 }
 
+// Contract 7.
 // A chart that no index lists is not done: no client would find it.
 func TestIndexThatIsNeverRebuilt(t *testing.T) {
 	b := newBenchOf(t, nexustest.Options{RebuildDelay: time.Hour}, true)
@@ -95,6 +97,7 @@ func TestIndexThatIsNeverRebuilt(t *testing.T) {
 	}
 }
 
+// Contract 7.
 // Another chart under the same name and version is told, not taken for ours.
 func TestOtherChartAtThePlace(t *testing.T) {
 	b := newBenchOf(t, nexustest.Options{}, true)

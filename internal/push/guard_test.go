@@ -51,6 +51,7 @@ func (b *nexusBench) named(rep *report.Report, class report.Class, reason string
 	}
 }
 
+// Contract 0.1/3, 8.
 // A wrong password is shown once, however many jobs there are.
 func TestWrongPassword(t *testing.T) {
 	for _, profile := range profiles {
@@ -66,6 +67,7 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
+// Contract 0.1/3, 8.
 // What holds for all ends all: when the first such answer has been seen, only what was in
 // flight still arrives.
 func TestAnswersThatEndThePush(t *testing.T) {
@@ -106,6 +108,7 @@ func onWrite(do nexustest.Action) nexustest.Action {
 	}
 }
 
+// Contract 8.
 // A server that is frozen for a moment is waited for, once for all writes.
 func TestFrozenForAMoment(t *testing.T) {
 	for _, profile := range profiles {
@@ -129,6 +132,7 @@ func TestFrozenForAMoment(t *testing.T) {
 	}
 }
 
+// Contract 8.
 // One that stays frozen, and one that says that it is not but refuses, are given up.
 func TestFrozenForGood(t *testing.T) {
 	const budget = 150 * time.Millisecond

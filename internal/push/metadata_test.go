@@ -44,6 +44,7 @@ func (b *yumBench) settled() {
 	b.double.HoldRebuilds("yum-hosted", true)
 }
 
+// Contract 1.3, 4.2.
 // TestYumNotRebuilt: metadata that stays what it was, or never comes, is told as that, with
 // the task that repairs it; the version that makes none is named.
 func TestYumNotRebuilt(t *testing.T) {
@@ -71,6 +72,7 @@ func TestYumNotRebuilt(t *testing.T) {
 	}
 }
 
+// Contract 4.2.
 // TestSomebodyElsesBadRPM: one package that cannot be read, put there by others, stops the
 // rebuild; the message names that cause. Without it the next push is done.
 func TestSomebodyElsesBadRPM(t *testing.T) {
@@ -86,6 +88,7 @@ func TestSomebodyElsesBadRPM(t *testing.T) {
 	b.clean(b.push(push.Options{}))
 }
 
+// Contract 4.2.
 // TestRebuiltWithoutOne: metadata that was made anew, but without a package, says which.
 func TestRebuiltWithoutOne(t *testing.T) {
 	for _, empty := range []bool{false, true} {
@@ -122,6 +125,7 @@ func TestRebuiltWithoutOne(t *testing.T) {
 	}
 }
 
+// Contract 4.2.
 // TestListedWithAnotherChecksum: that is other content, known as soon as it was made anew; no
 // timeout. What this run replaced itself may be listed as it was for a while.
 func TestListedWithAnotherChecksum(t *testing.T) {
@@ -146,6 +150,7 @@ func TestListedWithAnotherChecksum(t *testing.T) {
 	}
 }
 
+// Contract 4.2.
 // TestOverwrittenIsListedLate: between the upload and the rebuild the metadata has the
 // checksum of what was replaced. That is waited for, and when it stays it is no other
 // content, but metadata that was not rebuilt.
@@ -207,6 +212,7 @@ func TestOverwrittenMeanwhileListed(t *testing.T) {
 	}
 }
 
+// Contract 4.2.
 // TestPrimaryWithSHA1: where the metadata has SHA-1 only, ours is made of the archive's
 // content and is the proof.
 func TestPrimaryWithSHA1(t *testing.T) {
@@ -222,6 +228,7 @@ func TestPrimaryWithSHA1(t *testing.T) {
 	}
 }
 
+// Contract 4.2.
 // TestPrimaryGone: a list that is replaced between two requests is read again, as often as
 // needed, and so is one that comes damaged; a server that fails for a while is asked again.
 func TestPrimaryGone(t *testing.T) {
@@ -240,6 +247,7 @@ func TestPrimaryGone(t *testing.T) {
 	}
 }
 
+// Contract 4.2.
 // TestWaitIsTold: how many are listed is told at each look, and what did not change is not
 // read again.
 func TestWaitIsTold(t *testing.T) {

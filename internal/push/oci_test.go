@@ -34,6 +34,7 @@ func (b *nexusBench) pushImages(o push.Options, takes target.OCI, policy string)
 	return rep
 }
 
+// Contract 3.5, 9.
 // Images in OCI form go to an old Nexus with a note; they are not converted.
 func TestOCIImagesOnAnOldNexus(t *testing.T) {
 	b := newNexusBench(t, nexustest.Options{})
@@ -47,6 +48,7 @@ func TestOCIImagesOnAnOldNexus(t *testing.T) {
 	}
 }
 
+// Contract 3.5.
 // What an old Nexus is known to break on is refused before a byte of it is sent, and goes
 // where that is wanted all the same. The other images do not suffer.
 func TestArtifactOnAnOldNexus(t *testing.T) {
@@ -80,6 +82,7 @@ func TestArtifactOnAnOldNexus(t *testing.T) {
 	}
 }
 
+// Contract 0.1/5 and 6, 3.4.
 // A repository that allows no redeployment takes every manifest once, on OrientDB under
 // one name only; children go before the index, blobs before both.
 func TestImagesIntoARepositoryThatWritesOnce(t *testing.T) {
@@ -118,6 +121,7 @@ func TestImagesIntoARepositoryThatWritesOnce(t *testing.T) {
 	}
 }
 
+// Contract 3.5.
 // The server answers 500 for any manifest that is asked for: putting goes on.
 func TestManifestsThatCannotBeAskedFor(t *testing.T) {
 	broken := nexustest.Fault{On: nexustest.Match{Route: nexustest.RouteManifest, Method: "HEAD", Path: "/sha256:"}, Do: nexustest.Status(500, "")}

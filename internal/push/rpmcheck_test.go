@@ -46,6 +46,7 @@ func (c *countedAt) ReadAt(p []byte, at int64) (int, error) {
 	return n, err
 }
 
+// Contract 4.2, 4.3.
 // TestBadRPM: a package with a bad header is told and not sent; the others are listed,
 // which they would not be if it were there. Whether the server checks what it gets does not
 // matter.
@@ -111,6 +112,7 @@ func TestCheckReadsHeadersOnly(t *testing.T) {
 	}
 }
 
+// Contract 4.3.
 // TestZstdPayload: that an old server may not read a package is told; that it does not, is
 // seen when it refuses it or makes no metadata.
 func TestZstdPayload(t *testing.T) {

@@ -119,6 +119,7 @@ func noted(rep *report.Report, text string) bool {
 	return slices.ContainsFunc(rep.Notes, func(n string) bool { return strings.Contains(n, text) })
 }
 
+// Contract 0.1/10, 4.2.
 // TestYumIsReadyBeforeTheFirstRPM: no package is sent to a new repository before it has
 // metadata, while files go at once; whether early packages fail or not.
 func TestYumIsReadyBeforeTheFirstRPM(t *testing.T) {
@@ -149,6 +150,7 @@ func TestYumIsReadyBeforeTheFirstRPM(t *testing.T) {
 	}
 }
 
+// Contract 4.2.
 // TestYumThatIsNeverReady: the wait for first metadata ends, and the packages go all the
 // same. Below depth 0 there is nothing to wait for, and little where nobody tells the depth.
 func TestYumThatIsNeverReady(t *testing.T) {
@@ -184,6 +186,7 @@ func TestYumThatIsNeverReady(t *testing.T) {
 	}
 }
 
+// Contract 0.1/3.
 // TestYumRefusedLogin: the first request finds out, and nothing else is tried.
 func TestYumRefusedLogin(t *testing.T) {
 	b := newYumBench(t, nexustest.Options{Profile: nexustest.CE396}, nexustest.Repository{}, nil)
@@ -197,6 +200,7 @@ func TestYumRefusedLogin(t *testing.T) {
 	}
 }
 
+// Contract 4.2, 4.3.
 // TestShallowRPM: what the repository would refuse is not sent where the depth is known; else
 // the refusal is told with what may be behind it, whatever its status.
 func TestShallowRPM(t *testing.T) {
@@ -223,6 +227,7 @@ func TestShallowRPM(t *testing.T) {
 	}
 }
 
+// Contract 4.1.
 // TestYumPutStatus: any success is one.
 func TestYumPutStatus(t *testing.T) {
 	for _, status := range []int{200, 201, 202, 204} {
@@ -267,6 +272,7 @@ func TestTakenAndNotShown(t *testing.T) {
 	}
 }
 
+// Contract 4.2.
 // TestYumLayoutNotes: what a yum repository of a Nexus cannot do is told with the way out.
 func TestYumLayoutNotes(t *testing.T) {
 	b := newYumBench(t, nexustest.Options{}, nexustest.Repository{Depth: 1}, func(f *bundletest.Fixture) {

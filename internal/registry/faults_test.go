@@ -47,6 +47,7 @@ func TestOnly404IsAbsence(t *testing.T) {
 	}
 }
 
+// Contract 3.5.
 func TestHeadBrokenGetWorks(t *testing.T) {
 	for _, code := range []int{500, 405, 403} {
 		reg := registrytest.Start(t, registrytest.Options{Wrap: before(func(w http.ResponseWriter, r *http.Request) bool {
@@ -141,6 +142,7 @@ func TestManifestChangedOnTheWay(t *testing.T) {
 	}
 }
 
+// Contract 3.4.
 func TestManifestThatMayNotBeOverwritten(t *testing.T) {
 	once := before(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/v1") && r.Header.Get("X-Winner") == "" {
@@ -173,6 +175,7 @@ func TestManifestThatMayNotBeOverwritten(t *testing.T) {
 	}
 }
 
+// Contract 3.5.
 func TestUnknownBlobsAreParsed(t *testing.T) {
 	one, two := digest.FromString("1"), digest.FromString("2")
 	body := fmt.Sprintf(`{"errors":[{"code":"BLOB_UNKNOWN","message":"blob unknown to registry","detail":%q},

@@ -62,6 +62,7 @@ func (tr *trap) leaked() []string {
 	return bad
 }
 
+// Contract 0.1/7, 3.9.
 func TestLocationElsewhereIsRefused(t *testing.T) {
 	other := startTrap(t, false, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201) })
 	for label, rewrite := range map[string]func(u *url.URL){
@@ -112,6 +113,7 @@ func mustParse(s string) *url.URL {
 	return u
 }
 
+// Contract 0.1/3.
 // A wrong password is tried once, however many workers wait, and never again.
 func TestWrongPasswordIsTriedOnce(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{Username: "admin", Password: "right"})
@@ -135,6 +137,7 @@ func TestWrongPasswordIsTriedOnce(t *testing.T) {
 	}
 }
 
+// Contract 0.1/3, 8.
 func TestBlockedLoginIsNotAskedAgain(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{Wrap: before(func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Retry-After", "30")
@@ -179,6 +182,7 @@ func TestGoodLoginDoesNotSerialise(t *testing.T) {
 	wg.Wait()
 }
 
+// Contract 0.1/2.
 // tokens stands in front of a registry and lets through what has a token for it.
 // Wrong credentials are shown twice at most: as Basic, and to the token server.
 // A token server that was named, and the registry's own host over https, get the login.
@@ -216,6 +220,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// Contract 0.1/2.
 // A server that sends everybody to another URL does not get the login there, and
 // the password is not to blame.
 func TestRedirectedLogin(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"airbundle/internal/registrytest"
 )
 
+// Contract 0.1/3, 8.
 // Requests that wait for their turn when the login is refused do not leave any more: each
 // would count as one more bad login.
 func TestRefusedWhileOthersWait(t *testing.T) {

@@ -77,6 +77,7 @@ func (a *tokens) issue(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"access_token": token})
 }
 
+// Contract 0.1/2, 3.2.
 func TestTokens(t *testing.T) {
 	for label, tt := range map[string]struct {
 		user string
@@ -159,6 +160,7 @@ func TestWrongPasswordWithTokens(t *testing.T) {
 	}
 }
 
+// Contract 3.2.
 func TestRealmTraps(t *testing.T) {
 	issue := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"token":"useless"}`) }
 	plain := startTrap(t, false, issue)

@@ -123,6 +123,7 @@ func TestUploadAnswers(t *testing.T) {
 	}
 }
 
+// Contract 0.1/5, 3.4.
 func TestCannotBeUpdatedButThere(t *testing.T) {
 	for _, single := range []bool{false, true} {
 		reg := registrytest.Start(t, registrytest.Options{Wrap: func(next http.Handler) http.Handler {
@@ -233,6 +234,7 @@ func TestStoppedByTheCaller(t *testing.T) {
 	}
 }
 
+// Contract 3.3.
 func TestUploadIsProven(t *testing.T) {
 	other := digest.FromString("other").String()
 	for _, tt := range []struct {
@@ -330,6 +332,7 @@ func TestUntrustedServer(t *testing.T) {
 	matches(t, registry.New(options(t, &plain)).Ping(t.Context()), "400|malformed|EOF")
 }
 
+// Contract 3.3.
 // A registry that wants a session is answered at once, not after a wait.
 func TestSessionInsteadOfSinglePost(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{})

@@ -9,6 +9,7 @@ import (
 	"airbundle/manifest"
 )
 
+// Contract 9.
 func TestRulesOfFiles(t *testing.T) {
 	m := Default()
 	m.Rules = []Rule{

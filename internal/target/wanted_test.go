@@ -10,6 +10,7 @@ import (
 	"airbundle/manifest"
 )
 
+// Contract 8.
 func TestWanted(t *testing.T) {
 	rpm := func(repository, path string) Item {
 		return Item{Artifact: manifest.Artifact{Kind: manifest.KindRPM, Name: path, Digest: d(path)}, Place: Place{repository, path}}

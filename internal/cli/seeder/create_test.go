@@ -44,6 +44,7 @@ const (
 	gone325 = `/v1/(security|repositorySettings|repositories/.)|/beta/repositories/(docker|yum|helm)`
 )
 
+// Contract 2.2, 12.
 func TestCreate(t *testing.T) {
 	bundle, root := demo(t)
 	for _, profile := range generations {
@@ -80,6 +81,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// Contract 12.
 // What is there is never changed: what is otherwise is said.
 func TestCreateChangesNothing(t *testing.T) {
 	bundle, _ := demo(t)
@@ -97,6 +99,7 @@ func TestCreateChangesNothing(t *testing.T) {
 	}
 }
 
+// Contract 1.3, 2.1, 2.2.
 // TestCreateRefused has servers that make nothing: not a byte is sent, and everything that
 // could not be made is told.
 func TestCreateRefused(t *testing.T) {
@@ -166,6 +169,7 @@ func TestUsageOfCreate(t *testing.T) {
 	}
 }
 
+// Contract 2.1, 2.2, 2.3.
 // TestPlanLogins has accounts that may not ask everything: what is not known is said.
 func TestPlanLogins(t *testing.T) {
 	bundle, _ := demo(t)
@@ -243,6 +247,7 @@ func quoted(words []string) []string {
 	return words
 }
 
+// Contract 2.3, 3.2.
 func TestPlanSecurity(t *testing.T) {
 	bundle, _ := demo(t)
 	for _, c := range []struct {
@@ -262,6 +267,7 @@ func TestPlanSecurity(t *testing.T) {
 	}
 }
 
+// Contract 1.1, 8.
 func TestPlanFrozen(t *testing.T) {
 	bundle, _ := demo(t)
 	for _, profile := range generations {

@@ -119,6 +119,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// Contract 1.4, 2.2, 4.2, 8, 12.
 // TestPlanFinds has one server after another that will not take the push.
 func TestPlanFinds(t *testing.T) {
 	bundle, _ := demo(t)

@@ -316,5 +316,10 @@ func TestContractRefusalStatus(t *testing.T) {
 				}
 			}})
 	}
+	rows = append(rows,
+		row{name: "4.3/group", o: nexustest.Options{Repositories: []nexustest.Repository{{Name: "yum-group", Format: "yum", Type: "group", Members: []string{"yum"}}}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
+			_, err := put(t, n, "yum-group", "os/a-1-1.noarch.rpm", content(10), false)
+			refused(t, err, "405.*group takes no uploads.*hosted")
+		}})
 	contract(t, rows)
 }

@@ -42,7 +42,7 @@ func TestStaleIndexIsNotBelieved(t *testing.T) {
 // Contract 6.2.
 func TestSearchIsAShortcutOnly(t *testing.T) {
 	for _, profile := range generations {
-		for _, code := range []int{403, 500, 404} {
+		for _, code := range []int{400, 403, 404, 500} {
 			s, n := start(t, nexustest.Options{Profile: profile, Faults: []nexustest.Fault{{
 				Name: "search", On: nexustest.Match{Path: "/search/"}, Do: nexustest.Status(code, "no")}}})
 			src := &source{data: content(1000)}

@@ -161,7 +161,7 @@ func (c *Collision) ExitCode() int { return contentCode }
 const contentCode = 4
 
 // Collisions finds names at the target that different contents of the items claim,
-// sorted by name; and directories in which the packages of two repository paths meet, for
+// sorted by name, or one as a file and another as a directory; and directories in which the packages of two repository paths meet, for
 // their metadata would be one.
 func Collisions(items []Item) []*Collision {
 	claims := map[string]map[digest.Digest]string{}
@@ -181,7 +181,7 @@ func Collisions(items []Item) []*Collision {
 			claim(it.Place.Repository+"/"+it.Place.Path, it.Name, it.Digest)
 		}
 	}
-	out := append(repodataCollisions(items), mergedDirs(items)...)
+	out := append(append(repodataCollisions(items), mergedDirs(items)...), nested(items)...)
 	for name, by := range claims {
 		if len(by) < 2 {
 			continue

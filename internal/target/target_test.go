@@ -1,6 +1,7 @@
 package target
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -183,6 +184,10 @@ func TestCollisionsOfPlaces(t *testing.T) {
 		{"two contents", []Item{file("raw", "b", "1"), file("raw", "b", "2"), file("raw", "a", "1"), file("raw", "a", "2")}, []string{"raw/a", "raw/b"}},
 		{"a file and a chart", []Item{file("raw", "a-1.tgz", "file"), chart}, []string{"raw/a-1.tgz"}},
 		{"images without a tag", []Item{untagged, other}, nil},
+		{"5.4: a file and a directory", []Item{file("raw", "a", "1"), file("raw", "a/b/c", "2"), file("raw", "a/d", "2")}, []string{"raw/a"}},
+		{"5.4: deeper", []Item{file("raw", "a/b/c/d", "1"), file("raw", "a/b", "2")}, []string{"raw/a/b"}},
+		{"5.4: two repositories", []Item{file("raw", "a", "1"), file("yum", "a/b", "2")}, nil},
+		{"5.4: names that begin alike", []Item{file("raw", "a", "1"), file("raw", "ab/c", "2"), file("raw", "b/a", "3")}, nil},
 	} {
 		var got []string
 		for _, one := range Collisions(c.items) {
@@ -190,6 +195,17 @@ func TestCollisionsOfPlaces(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s:\n%s", c.name, diff)
+		}
+	}
+}
+
+// Contract 0.1/11: the names that a repository has where nobody gives it another are taken by
+// every version, in every format.
+func TestDefaultNames(t *testing.T) {
+	m := Default()
+	for _, name := range []string{m.Docker, m.Yum, m.Raw, m.Helm} {
+		if !regexp.MustCompile(`^[a-z0-9-]+$`).MatchString(name) {
+			t.Errorf("%q", name)
 		}
 	}
 }

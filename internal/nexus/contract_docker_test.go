@@ -319,7 +319,7 @@ func TestContractWritePolicy(t *testing.T) {
 			_, _, err := n.Docker("group").PushBlob(t.Context(), "a", describe(src.data), nil, src.open)
 			refused(t, err, "PRO-licensed.*name the hosted repository")
 		}},
-		{name: "3.8/no docker endpoint", do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
+		{name: "3.8/no docker endpoint", do: func(t *testing.T, _ *nexustest.Server, _ *nexus.Nexus) {
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodHead {
 					w.WriteHeader(404)

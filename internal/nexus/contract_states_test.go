@@ -124,9 +124,7 @@ func TestContractStates8(t *testing.T) {
 				t.Errorf("%d requests, each of which renews the block", len(s.Log()))
 			}
 		}},
-		{name: "8/proxy swallows 100 Continue", client: func(o *nexus.Options) { // which is waited for 5 s
-			o.Client = httpx.NewClient(httpx.NewTransport(httpx.Options{Stall: 20 * time.Second, Backoff: fast}))
-		}, o: nexustest.Options{Quirks: nexustest.Quirks{NoContinue: true}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "8/proxy swallows 100 Continue", o: nexustest.Options{Quirks: nexustest.Quirks{NoContinue: true}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
 			for _, size := range []int{100_000, 100_001} {
 				if _, err := put(t, n, "raw", fmt.Sprint(size), content(size), false); err != nil {
 					t.Error(err)
@@ -137,7 +135,7 @@ func TestContractStates8(t *testing.T) {
 				t.Errorf("it is asked again what it does not answer: %+v", puts)
 			}
 		}},
-		{name: "8/chunks are refused", o: nexustest.Options{Quirks: nexustest.Quirks{LengthRequired: true}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		{name: "8/chunks are refused", o: nexustest.Options{Quirks: nexustest.Quirks{LengthRequired: true}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			for _, size := range []int{0, 1, 100_000} {
 				if _, err := put(t, n, "raw", fmt.Sprint(size), content(size), false); err != nil {
 					t.Error(err)
@@ -292,7 +290,7 @@ func TestContractRefusalStatus(t *testing.T) {
 					t.Errorf("%d uploads, opened %d times", s.Count("POST", ""), src.opened.Load())
 				}
 			}},
-			row{name: at("3.4/once"), o: o, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+			row{name: at("3.4/once"), o: o, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 				r, im := n.Docker("docker-once"), newImage(t, v2s2)
 				if err := im.push(t, r, "a", "v1"); err != nil {
 					t.Fatal(err)

@@ -53,7 +53,7 @@ func TestContractUnsettled33(t *testing.T) {
 		}})
 	}
 	rows = append(rows,
-		row{name: "3.3, 3.5/404 without words", o: nexustest.Options{Quirks: nexustest.Quirks{BareNotFound: true}}, do: func(t *testing.T, s *nexustest.Server, n *nexus.Nexus) {
+		row{name: "3.3, 3.5/404 without words", o: nexustest.Options{Quirks: nexustest.Quirks{BareNotFound: true}}, do: func(t *testing.T, _ *nexustest.Server, n *nexus.Nexus) {
 			if err := newImage(t, v2s2).push(t, n.Docker("docker"), "a", "v1"); err != nil {
 				t.Error(err)
 			}

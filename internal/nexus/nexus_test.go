@@ -35,7 +35,7 @@ func options(t testing.TB, base string) nexus.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := httpx.NewTransport(httpx.Options{Backoff: fast, Stall: 5 * time.Second})
+	tr := httpx.NewTransport(httpx.Options{Backoff: fast, Stall: 20 * time.Second}) // more than any wait of 5 s
 	t.Cleanup(tr.CloseIdleConnections)
 	return nexus.Options{
 		URL: u, Client: httpx.NewClient(tr), Username: nexustest.Username, Password: nexustest.Password,

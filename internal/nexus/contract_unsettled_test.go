@@ -140,6 +140,9 @@ func TestContractLists36(t *testing.T) {
 				t.Errorf("%s:\n%s", name, diff)
 			}
 		}
+		if want := 2 * (1 + 2 + 15); len(s.Log()) > want { // a page of images, two of tags of a, one of each other
+			t.Errorf("%d requests, want %d", len(s.Log()), want)
+		}
 		for _, e := range s.Log() {
 			if e.Status != http.StatusOK {
 				t.Errorf("%s %s: %d", e.Connector, e.Path, e.Status)

@@ -9,12 +9,9 @@ import (
 
 	"airbundle/internal/lockfile"
 	"airbundle/internal/rpm"
+	"airbundle/internal/target"
 	"airbundle/manifest"
 )
-
-// maxDepth is the deepest Repodata Depth of a yum hosted repository of Nexus 3
-// (help.sonatype.com, "Yum Repositories").
-const maxDepth = 5
 
 // EL7 is the only target so far whose rpm reads less than what is built today.
 const EL7 = "el7"
@@ -111,8 +108,8 @@ func (c *linter) depths() {
 	byDepth := map[int][]string{}
 	for repo, line := range lines {
 		depth := strings.Count(repo, "/") + 1
-		if depth > maxDepth {
-			c.find(TooDeep, "rpm", repo, line, fmt.Sprintf("the repository lies %d directories deep; a yum repository of Nexus has its repodata at most %d deep", depth, maxDepth),
+		if depth > target.MaxRepodataDepth {
+			c.find(TooDeep, "rpm", repo, line, fmt.Sprintf("the repository lies %d directories deep; a yum repository of Nexus has its repodata at most %d deep", depth, target.MaxRepodataDepth),
 				"shorten into: of the package set, or offer it with seeder serve or push --rpm-layout raw, and accept this")
 			continue
 		}
@@ -123,7 +120,7 @@ func (c *linter) depths() {
 	}
 	var said []string
 	var last string
-	for depth := range maxDepth + 1 {
+	for depth := range target.MaxRepodataDepth + 1 {
 		if repos := byDepth[depth]; len(repos) > 0 {
 			slices.Sort(repos)
 			said = append(said, fmt.Sprintf("%d: %s", depth, some(repos)))

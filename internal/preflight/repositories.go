@@ -85,9 +85,6 @@ func (j *judge) make(d Design) {
 // layoutRaw is the way out where no yum repository will do.
 const layoutRaw = "push with --rpm-layout raw, which takes RPMs at any depth"
 
-// maxDepth is the largest Repodata Depth that a yum repository takes.
-const maxDepth = 5
-
 // fits says why no yum repository can take the RPMs.
 func fits(w target.Wanted) error {
 	switch {
@@ -95,8 +92,8 @@ func fits(w target.Wanted) error {
 		return nil
 	case len(w.Depths) > 1:
 		return fmt.Errorf("its RPMs lie %s directories deep, and a yum repository has metadata at one depth", depths(w.Depths))
-	case len(w.Depths) == 1 && w.Depths[0] > maxDepth:
-		return fmt.Errorf("its RPMs lie %d directories deep, and a yum repository has its metadata at %d at most", w.Depths[0], maxDepth)
+	case len(w.Depths) == 1 && w.Depths[0] > target.MaxRepodataDepth:
+		return fmt.Errorf("its RPMs lie %d directories deep, and a yum repository has its metadata at %d at most", w.Depths[0], target.MaxRepodataDepth)
 	}
 	return nil
 }

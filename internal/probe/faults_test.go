@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"airbundle/internal/nexustest"
+	"airbundle/internal/target"
 )
 
 // TestFaultsSettleNothing: what a proxy, a busy server or a broken line answers is never
@@ -88,7 +89,7 @@ func switches(tr *Transcript) map[string]bool {
 
 // TestDelay: the time that is measured is that of the server, at every depth.
 func TestDelay(t *testing.T) {
-	for depth := range maxDepth + 1 {
+	for depth := range target.MaxRepodataDepth + 1 {
 		t.Run(fmt.Sprint(depth), func(t *testing.T) {
 			t.Parallel()
 			delay := time.Duration(60+rand.N(60)) * time.Millisecond

@@ -24,9 +24,6 @@ import (
 	"airbundle/internal/report"
 )
 
-// maxDepth is the greatest repodata depth of a yum repository.
-const maxDepth = 5
-
 // Options say where a Nexus is and what may be done to it.
 type Options struct {
 	// URL is the base, with the context path if there is one.

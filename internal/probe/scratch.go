@@ -12,6 +12,7 @@ import (
 
 	"airbundle/internal/httpx"
 	"airbundle/internal/report"
+	"airbundle/internal/target"
 )
 
 // Formats that questions need.
@@ -172,7 +173,7 @@ func (w *wire) settings(ctx context.Context, s *Scratch) error {
 		return refused("it is offline")
 	case s.WritePolicy == "DENY":
 		return refused("its deployment policy is read-only")
-	case s.Depth > maxDepth:
+	case s.Depth > target.MaxRepodataDepth:
 		return refused("its repodata depth is %d, which Nexus does not have", s.Depth)
 	}
 	return nil

@@ -12,9 +12,9 @@ import (
 	"airbundle/manifest"
 )
 
-// maxDepth is the deepest Repodata Depth of a hosted yum repository of Nexus 3
-// (help.sonatype.com, "Yum Repositories").
-const maxDepth = 5
+// MaxRepodataDepth is the deepest Repodata Depth of a hosted yum repository of Nexus 3, in
+// directories (help.sonatype.com, "Yum Repositories").
+const MaxRepodataDepth = 5
 
 // rawLayout is the way out of what a yum repository of a Nexus cannot do.
 const rawLayout = "--rpm-layout raw"
@@ -29,7 +29,7 @@ type deepError struct {
 
 func (e *deepError) Error() string {
 	return fmt.Sprintf("%s lies %d directories deep, and a yum repository of a Nexus has its repodata at most %d deep: clients would find none there; push these RPMs with %s",
-		path.Join(e.dir.Repository, e.dir.Path), e.dir.depth(), maxDepth, rawLayout)
+		path.Join(e.dir.Repository, e.dir.Path), e.dir.depth(), MaxRepodataDepth, rawLayout)
 }
 
 // ExitCode says that the content is at fault: the lock names the place.
@@ -40,7 +40,7 @@ func (e *deepError) ExitCode() int { return contentCode }
 func CheckDepth(items []Item) error {
 	var errs []error
 	for _, dir := range RPMDirs(items) {
-		if !dir.Raw && dir.depth() > maxDepth {
+		if !dir.Raw && dir.depth() > MaxRepodataDepth {
 			errs = append(errs, &deepError{dir})
 		}
 	}

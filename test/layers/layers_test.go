@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +123,33 @@ func TestEveryPackageHasLayerAndDoc(t *testing.T) {
 		if p.Doc == "" && !strings.HasPrefix(p.ImportPath, "test/layers") {
 			t.Errorf("%s has no package comment", p.ImportPath)
 		}
+	}
+}
+
+// The table of CONTRIBUTING.md shows the same layers.
+func TestPictureIsTrue(t *testing.T) {
+	text, err := os.ReadFile("../../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]int{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([0-9]) \| (`+"`"+`[^|]*) \|`).FindAllStringSubmatch(string(text), -1) {
+		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[2], -1) {
+			path := name[1]
+			if top, _, _ := strings.Cut(path, "/"); !slices.Contains([]string{"manifest", "targets", "cmd"}, top) {
+				path = "internal/" + path
+			}
+			shown[path] = int(row[1][0] - '0')
+		}
+	}
+	if !maps.Equal(shown, layer) {
+		for path := range layer {
+			if n, ok := shown[path]; !ok || n != layer[path] {
+				t.Errorf("CONTRIBUTING.md does not show %s in layer %d", path, layer[path])
+			}
+			delete(shown, path)
+		}
+		t.Errorf("CONTRIBUTING.md shows beside them %v", shown)
 	}
 }
 

@@ -29,6 +29,9 @@ built, pushes it into a Nexus or a registry straight from the file, audits what 
 target holds, or serves the file itself.`,
 	}
 	root.AddCommand(newVerify(s), newPlan(s), newPush(s), newAudit(s), newServe(s), newProbe(s))
+	for _, cmd := range root.Commands() {
+		complete(cmd)
+	}
 	return root
 }
 

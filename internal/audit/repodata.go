@@ -20,12 +20,6 @@ import (
 	"airbundle/manifest"
 )
 
-// Bounds of what is read of served metadata.
-const (
-	maxRepomd    = 4 << 20
-	maxSignature = 64 << 10
-)
-
 // repodata audits the metadata that a push put beside the packages: it must be what follows
 // from the bundle, to the byte, which needs the headers of the packages, so the archive;
 // and signed by one of the keys, if there are any.
@@ -65,11 +59,11 @@ func (r *run) checkSignature(ctx context.Context, dir target.RPMDir) (signer str
 	if err := context.Cause(ctx); err != nil {
 		return "", err
 	}
-	repomd, err := r.readSmall(ctx, dir, rpm.RepomdPath, maxRepomd)
+	repomd, err := r.readSmall(ctx, dir, rpm.RepomdPath, rpm.MaxRepomd)
 	if err != nil {
 		return "", err
 	}
-	signature, err := r.readSmall(ctx, dir, rpm.SignaturePath, maxSignature)
+	signature, err := r.readSmall(ctx, dir, rpm.SignaturePath, rpm.MaxSignature)
 	if err != nil {
 		return "", err
 	}

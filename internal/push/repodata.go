@@ -25,9 +25,6 @@ import (
 	"airbundle/manifest"
 )
 
-// maxSignature caps what is read as repomd.xml.asc.
-const maxSignature = 1 << 20
-
 // settled notes whether a package is there.
 func (r *run) settled(it target.Item, err error) {
 	r.mu.Lock()
@@ -162,7 +159,7 @@ func (r *run) putSignature(ctx context.Context, dir target.Place, repomd []byte,
 	if r.o.Sign == nil {
 		return nil
 	}
-	old, err := r.read(ctx, dir, rpm.SignaturePath, maxSignature)
+	old, err := r.read(ctx, dir, rpm.SignaturePath, rpm.MaxSignature)
 	if err != nil || r.o.Sign.Signed(repomd, old) {
 		return err
 	}

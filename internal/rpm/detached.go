@@ -13,14 +13,14 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// Where a repository keeps its repomd.xml, and the detached signature over it.
+// Where a repository keeps its repomd.xml, and the detached signature over it, and how many
+// bytes are read of each at most: real ones have 10 KB and a few hundred bytes.
 const (
 	RepomdPath    = "repodata/repomd.xml"
 	SignaturePath = RepomdPath + ".asc"
+	MaxRepomd     = 4 << 20
+	MaxSignature  = 64 << 10
 )
-
-// maxDetached caps a file of detached signatures: real ones have a few hundred bytes.
-const maxDetached = 64 << 10
 
 // VerifyDetached checks that at least one of keys made one of the signatures in sig over
 // content, and that no signature by one of keys is wrong. The signatures are one after
@@ -35,8 +35,8 @@ const maxDetached = 64 << 10
 // The error is an *UnknownSignerError, a *BadSignatureError (also when there is no
 // signature at all), or a *WeakSignatureError.
 func VerifyDetached(content, sig []byte, keys openpgp.EntityList) (signer string, err error) {
-	if len(sig) > maxDetached {
-		return "", &BadSignatureError{Err: fmt.Errorf("%d bytes of signatures are more than the %d allowed", len(sig), maxDetached)}
+	if len(sig) > MaxSignature {
+		return "", &BadSignatureError{Err: fmt.Errorf("%d bytes of signatures are more than the %d allowed", len(sig), MaxSignature)}
 	}
 	packets, err := detachedPackets(sig)
 	if err != nil {

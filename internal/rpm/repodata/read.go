@@ -23,7 +23,6 @@ import (
 // Bounds of reading. The largest distribution repositories have 75,000 packages, and
 // 120 MB of primary.xml that is 15 MB when compressed.
 const (
-	maxRepomd     = 4 << 20
 	maxPacked     = 256 << 20
 	maxOpen       = 2 << 30
 	maxPackages   = 1 << 20

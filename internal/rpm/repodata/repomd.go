@@ -69,7 +69,7 @@ func (m *Repomd) Age() int64 {
 
 // readRepomd reads repomd.xml, which is never packed.
 func readRepomd(r io.Reader) (*Repomd, error) {
-	s := xmlscan.New(&capped{r: r, left: maxRepomd, limit: maxRepomd})
+	s := xmlscan.New(&capped{r: r, left: rpm.MaxRepomd, limit: rpm.MaxRepomd})
 	m := &Repomd{}
 	if !s.Root("repomd") {
 		return nil, s.Err()

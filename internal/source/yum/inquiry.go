@@ -22,9 +22,6 @@ import (
 )
 
 const (
-	maxRepomd    = 4 << 20 // real ones have 10 KB
-	maxSignature = 64 << 10
-
 	perRound  = 8 // mirrors asked at once
 	maxRounds = 4
 	agreeing  = 3 // mirrors of one opinion, after which the others need not be waited for
@@ -195,7 +192,7 @@ func (q *inquiry) sort(mirrors []mirror, answers []answer) []edition {
 
 // ask gets repomd.xml of one mirror and checks all that can be checked of it.
 func (q *inquiry) ask(ctx context.Context, m mirror) (a answer) {
-	if a.repomd, a.err = q.s.opener.ReadSmall(ctx, join(m.url, rpm.RepomdPath), maxRepomd); a.err != nil {
+	if a.repomd, a.err = q.s.opener.ReadSmall(ctx, join(m.url, rpm.RepomdPath), rpm.MaxRepomd); a.err != nil {
 		return a
 	}
 	if page(a.repomd) {
@@ -242,7 +239,7 @@ func (q *inquiry) checkSignature(ctx context.Context, url string, repomd []byte)
 	if !q.signed {
 		return nil
 	}
-	sig, err := q.s.opener.ReadSmall(ctx, url, maxSignature)
+	sig, err := q.s.opener.ReadSmall(ctx, url, rpm.MaxSignature)
 	switch code := httpx.StatusCode(err); {
 	case code == http.StatusNotFound, code == http.StatusGone, errors.Is(err, fs.ErrNotExist):
 		return report.WithClass(report.ClassTrust, fmt.Errorf("repomd.xml is not signed, and repo_gpgcheck is on: %w", err))

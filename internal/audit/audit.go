@@ -1,7 +1,9 @@
 // Package audit proves what a target holds, from the root of a bundle and the target
-// alone: it needs neither the archive nor anything that push remembered, but for repodata
-// that a push made: that is compared to what follows from the archive. Each artifact
-// is present, missing, different or unknown, and the report says what that rests on.
+// alone: it needs nothing that a push remembered, and the archive only where the target
+// names less than the root has: for repodata that a push made, and for SHA-1 in place of
+// SHA-256. Each artifact is present, missing, different or unknown, and the report says
+// what that rests on. What the repositories hold beside the bundle is foreign; a receipt
+// takes down all of it. Nothing is changed at the target.
 package audit
 
 import (

@@ -1,7 +1,10 @@
 // Package push brings the selected artifacts of a bundle to a target, straight from the
 // archive: blobs before manifests, manifests before indexes, everything before tags.
-// It keeps no state; it asks the target what is there, so a second run moves only what
-// is missing. It speaks no protocol itself; adapters do.
+// Beside RPMs in raw repositories it puts the metadata that follows from the bundle; for
+// the metadata that a server makes it waits until it lists what was sent.
+//
+// It keeps no state: it asks the target what is there, so a second run moves only what
+// is missing. It speaks no protocol and makes no repositories; adapters and callers do.
 package push
 
 import (

@@ -61,23 +61,45 @@ func lines(records []report.Record) string {
 	return b.String()
 }
 
-// Contract 1.3, 1.4, 2.1 to 2.3, 4.2, 8, 12.
-func TestJudge(t *testing.T) {
-	settings := func(f *preflight.Facts, name string, change func(s *preflight.Settings)) {
-		r := f.Repositories[name]
-		change(&r.Settings.Value)
-		f.Repositories[name] = r
+// A judgement is a change of what is good, and what is to be said of it.
+type judgement struct {
+	name   string
+	change func(f *preflight.Facts, q *preflight.Question)
+	code   report.Class
+	want   string // one line, as a regular expression
+}
+
+func judge(t *testing.T, all []judgement) {
+	t.Helper()
+	for _, c := range all {
+		t.Run(c.name, func(t *testing.T) {
+			f, q := good(), question()
+			c.change(&f, &q)
+			rep := preflight.Judge(f, q)
+			got := lines(rep.Records())
+			if rep.Code() != int(c.code) || !regexp.MustCompile(`(?m)^.*`+c.want).MatchString(got) {
+				t.Errorf("code %d, want %d and a line /%s/:\n%s", rep.Code(), c.code, c.want, got)
+			}
+		})
 	}
-	repository := func(f *preflight.Facts, name string, r preflight.Repository) { f.Repositories[name] = r }
-	unreadable := func(err error) preflight.Answer[preflight.Settings] {
-		return preflight.Answer[preflight.Settings]{Err: err}
-	}
-	for _, c := range []struct {
-		name   string
-		change func(f *preflight.Facts, q *preflight.Question)
-		code   report.Class
-		want   string // one line, as a regular expression
-	}{
+}
+
+// settings changes those of a repository.
+func settings(f *preflight.Facts, name string, change func(s *preflight.Settings)) {
+	r := f.Repositories[name]
+	change(&r.Settings.Value)
+	f.Repositories[name] = r
+}
+
+func repository(f *preflight.Facts, name string, r preflight.Repository) { f.Repositories[name] = r }
+
+func unreadable(err error) preflight.Answer[preflight.Settings] {
+	return preflight.Answer[preflight.Settings]{Err: err}
+}
+
+// Contract 1.3, 1.4, 2.1 to 2.3, 4.2, 8, 12, here and in the tests after it.
+func TestJudgeServer(t *testing.T) {
+	judge(t, []judgement{
 		{"nothing", func(*preflight.Facts, *preflight.Question) {}, 0, `ok repository docker:  \| hosted docker, online, ALLOW, connector port 8083 \(http\), strict content types, blob store default \| $`},
 		{"moved", func(*preflight.Facts, *preflight.Question) {}, 0, `ok target bytes to move:  \| 16.0 kB`},
 		{"https port", func(f *preflight.Facts, _ *preflight.Question) {
@@ -106,7 +128,11 @@ func TestJudge(t *testing.T) {
 		{"EULA of OSS", func(f *preflight.Facts, _ *preflight.Question) { f.EULA.Err, f.Edition = forbidden, "OSS" }, 0, `ok target eula`},
 		{"no login", func(f *preflight.Facts, _ *preflight.Question) { f.User = "" }, 7, `failed target login:  \| there is no login`},
 		{"login refused", func(f *preflight.Facts, _ *preflight.Question) { f.Refused = &httpx.StatusError{Code: 401} }, 7, `failed target login:  \| .*401`},
+	})
+}
 
+func TestJudgeSpaceAndCaps(t *testing.T) {
+	judge(t, []judgement{
 		{"components", func(_ *preflight.Facts, q *preflight.Question) { q.Wanted[0].Components = 40_000 }, 7, `failed target usage caps:  \| 40002 components to push, cap 40000`},
 		{"components of 3.86", func(f *preflight.Facts, q *preflight.Question) { f.Version, q.Wanted[0].Components = "3.86.0", 40_000 }, 0, `ok target usage caps:  \| 40002 components to push, cap 100000; about 46 requests, cap 200000 a day`},
 		{"components of 3.76", func(f *preflight.Facts, q *preflight.Question) {
@@ -137,7 +163,11 @@ func TestJudge(t *testing.T) {
 		{"no such store", func(f *preflight.Facts, _ *preflight.Question) {
 			settings(f, "raw", func(s *preflight.Settings) { s.BlobStore = "gone" })
 		}, 7, `failed target blob store gone:  \| there is no such blob store`},
+	})
+}
 
+func TestJudgeSettings(t *testing.T) {
+	judge(t, []judgement{
 		{"offline", func(f *preflight.Facts, _ *preflight.Question) {
 			settings(f, "raw", func(s *preflight.Settings) { s.Online = false })
 		}, 7, `failed repository raw: offline`},
@@ -163,6 +193,11 @@ func TestJudge(t *testing.T) {
 			settings(f, "yum", func(s *preflight.Settings) { s.Depth = 3 })
 		}, 7, `failed repository yum: depth \| its metadata is made 3 directories deep, and the RPMs lie 2 deep.*\| name one of depth 2 or less with --yum-repo, or push with --rpm-layout raw`},
 		{"two depths", func(_ *preflight.Facts, q *preflight.Question) { q.Wanted[2].Depths = []int{2, 3} }, 0, `warning repository yum: depth \| .*lie 2 and 3 deep.*its directory is the baseurl`},
+	})
+}
+
+func TestJudgeWhatIsThere(t *testing.T) {
+	judge(t, []judgement{
 		{"format", func(f *preflight.Facts, _ *preflight.Question) {
 			repository(f, "raw", preflight.Repository{Format: "yum", Type: "hosted"})
 		}, 7, `failed repository raw: format \| is a hosted yum repository, a hosted raw one is needed \| name another with --raw-repo`},
@@ -200,17 +235,7 @@ func TestJudge(t *testing.T) {
 				q.Items = append(q.Items, target.Item{Artifact: manifest.Artifact{Kind: manifest.KindFile, Name: content, Digest: digest.FromString(content)}, Place: target.Place{Repository: "raw", Path: "x"}})
 			}
 		}, 4, `failed target names:  \| raw/x is claimed by a .* and b `},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			f, q := good(), question()
-			c.change(&f, &q)
-			rep := preflight.Judge(f, q)
-			got := lines(rep.Records())
-			if rep.Code() != int(c.code) || !regexp.MustCompile(`(?m)^.*`+c.want).MatchString(got) {
-				t.Errorf("code %d, want %d and a line /%s/:\n%s", rep.Code(), c.code, c.want, got)
-			}
-		})
-	}
+	})
 }
 
 // Contract 1.3, 2.2.

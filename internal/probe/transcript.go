@@ -41,7 +41,8 @@ type Scratch struct {
 	Used         bool   `json:"used"` // a second one of a format is not needed
 }
 
-// A Question is one of section 13 of the list of what is not known of Nexus.
+// A Question is one of the list of what is not known of Nexus; it keeps its number, so that
+// transcripts can be compared.
 type Question struct {
 	Number    int        `json:"number"`
 	Text      string     `json:"question"`

@@ -71,9 +71,7 @@ func options(args []string, stdout io.Writer) (o nexustest.Options, logged bool,
 	list := fs.Bool("list", false, "print the names of quirks and scripts, and end")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage)
-		fs.SetOutput(stdout)
-		fs.PrintDefaults()
+		help(fs, stdout)
 		return o, false, err
 	case err != nil:
 		return o, false, fmt.Errorf("%w; see -help", err)
@@ -91,6 +89,12 @@ func options(args []string, stdout io.Writer) (o nexustest.Options, logged bool,
 		o = sc.Apply(o)
 	}
 	return o, logged, nil
+}
+
+func help(fs *flag.FlagSet, stdout io.Writer) {
+	fmt.Fprint(stdout, usage)
+	fs.SetOutput(stdout)
+	fs.PrintDefaults()
 }
 
 // adder appends what a repeated flag says.

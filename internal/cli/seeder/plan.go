@@ -55,6 +55,7 @@ repositories are judged as by push --create: how they would be made is said.`,
 	}
 	f := cmd.Flags()
 	o.remote.addFlags(f)
+	f.Lookup("registry").Hidden = true // refused, with what to use instead
 	o.selection.addFlags(f)
 	o.creation.addFlags(f)
 	o.jobs.AddFlag(f, 8, "`number` of requests at once")

@@ -60,7 +60,9 @@ Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
 	}
 	f := cmd.Flags()
 	o.remote.addFlags(f)
-	f.Lookup("registry").Hidden = true
+	for _, name := range []string{"registry", "docker-via", "docker-jobs", "content-jobs", "rest-jobs"} {
+		f.Lookup(name).Hidden = true // it finds its ways itself, with one request at a time
+	}
 	f.StringSliceVar(&o.scratch, "scratch", nil, "hosted `repository` that may be dirtied; may be repeated")
 	f.BoolVar(&o.force, "force", false, "take scratch repositories that are not empty")
 	f.BoolVar(&o.keep, "keep", false, "leave in place what was uploaded")

@@ -32,12 +32,7 @@ type pushOptions struct {
 	trust     trust
 }
 
-func newPush(s cli.Streams) *cobra.Command {
-	o := &pushOptions{}
-	cmd := &cobra.Command{
-		Use:   "push BUNDLE --nexus URL | --registry HOST:PORT",
-		Short: "Bring an archive into a Nexus or a registry",
-		Long: `push sends what the target does not have, straight from the archive: blobs, then
+const pushLong = `push sends what the target does not have, straight from the archive: blobs, then
 manifests, then tags, each checked against its digest on the way. It asks the target
 what is there and keeps no state: the same command again moves only what is missing.
 RPMs count as done when the served yum metadata lists them, charts when index.yaml does.
@@ -56,7 +51,14 @@ win over them. The public keys of the RPMs and a .repo file for each set go into
 repository, below keys/ and repos/; an edited .repo file is replaced only with --overwrite.
 
 Login: NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin or
---password-file, or the docker config for the registry's host.`,
+--password-file, or the docker config for the registry's host.`
+
+func newPush(s cli.Streams) *cobra.Command {
+	o := &pushOptions{}
+	cmd := &cobra.Command{
+		Use:   "push BUNDLE --nexus URL | --registry HOST:PORT",
+		Short: "Bring an archive into a Nexus or a registry",
+		Long:  pushLong,
 		Example: `  seeder push k8s.bundle.tar --nexus http://10.19.90.29:8081
   seeder push k8s.bundle.tar --registry registry.local:5000 --plain-http registry.local:5000
   seeder push k8s.bundle.tar --nexus https://nexus.local --arch aarch64 --dry-run

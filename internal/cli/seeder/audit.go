@@ -20,6 +20,7 @@ import (
 	"airbundle/internal/receipt"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
+	"airbundle/internal/target"
 	"airbundle/manifest"
 )
 
@@ -76,24 +77,7 @@ finding. --receipt writes down what they hold, for the side that builds bundles.
 }
 
 func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
-	if err := o.trust.valid(); err != nil {
-		return err
-	}
-	if o.wait < 0 {
-		return cli.Usage("--wait is a duration such as 30s, or 0")
-	}
-	if err := receiptPlace(o.receipt); err != nil {
-		return err
-	}
-	keys, err := o.repoKeys()
-	if err != nil {
-		return err
-	}
-	b, err := archive.OpenRoot(o.path)
-	if err != nil {
-		return err
-	}
-	trusted, err := o.trust.check(b.Root.Digest)
+	b, trusted, keys, err := o.open()
 	if err != nil {
 		return err
 	}
@@ -123,18 +107,10 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	} else if anyRaw(items) {
 		seen = append(seen, "repomd.xml is not compared, only that what it names lists each RPM: that takes the archive, and here is its root alone")
 	}
-	bar := cli.NewBar(s, o.results.Quiet || !o.deep, "audit", -1)
-	opts.Progress, opts.RepoKeys = bar, keys
-	rep, sum, err := audit.Run(ctx, b, items, to, opts)
-	bar.Finish()
+	opts.RepoKeys = keys
+	rep, sum, err := o.run(ctx, s, b, items, to, opts)
 	if err != nil {
 		return err
-	}
-	sum.Requests = o.remote.manners.requests()
-	if opts.Receipt != nil {
-		if err := writeReceipt(o.receipt, opts.Receipt); err != nil {
-			return err
-		}
 	}
 	rep.Trust = trusted
 	rep.Notes = slices.Concat(g.notes, notes(metadataNote(b.Table, items)), seen, rep.Notes, notes(o.remote.manners.note()))
@@ -142,6 +118,44 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}
 	return cli.PrintReport(s, rep, o.results, auditLast(rep, sum, to.Name), sum)
+}
+
+// open checks the flags and reads the root, before anything is asked. The keys are those
+// that metadata must be signed by.
+func (o *auditOptions) open() (b *manifest.Bundle, trusted string, keys openpgp.EntityList, err error) {
+	if err := o.trust.valid(); err != nil {
+		return nil, "", nil, err
+	}
+	if o.wait < 0 {
+		return nil, "", nil, cli.Usage("--wait is a duration such as 30s, or 0")
+	}
+	if err := receiptPlace(o.receipt); err != nil {
+		return nil, "", nil, err
+	}
+	if keys, err = o.repoKeys(); err != nil {
+		return nil, "", nil, err
+	}
+	if b, err = archive.OpenRoot(o.path); err != nil {
+		return nil, "", nil, err
+	}
+	trusted, err = o.trust.check(b.Root.Digest)
+	return b, trusted, keys, err
+}
+
+// run audits, with a bar where content is read, and writes the receipt.
+func (o *auditOptions) run(ctx context.Context, s cli.Streams, b *manifest.Bundle, items []target.Item, to audit.Target, opts audit.Options) (*report.Report, *audit.Summary, error) {
+	bar := cli.NewBar(s, o.results.Quiet || !o.deep, "audit", -1)
+	opts.Progress = bar
+	rep, sum, err := audit.Run(ctx, b, items, to, opts)
+	bar.Finish()
+	if err != nil {
+		return nil, nil, err
+	}
+	sum.Requests = o.remote.manners.requests()
+	if opts.Receipt != nil {
+		err = writeReceipt(o.receipt, opts.Receipt)
+	}
+	return rep, sum, err
 }
 
 // repoKeys reads the keys that metadata must be signed by; no file means none.

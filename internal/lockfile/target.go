@@ -90,7 +90,7 @@ func (k *targetChecker) check() {
 var ruleFormats = map[string]string{"image": "docker", "rpm": "", "file": "raw", "chart": "helm"}
 
 func (k *targetChecker) rule(r *TargetRule) {
-	if !k.enter(r, r.Line, "rule of", r.Kind+" "+r.Prefix) {
+	if !k.enter(r, r.Line, "rule of", strings.TrimSpace(r.Kind+" "+r.Prefix)) {
 		return
 	}
 	format, known := ruleFormats[r.Kind]

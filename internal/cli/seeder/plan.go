@@ -222,6 +222,7 @@ func planLast(rep *report.Report, sum *planSummary, name string) string {
 	if sum.AtMost {
 		most = "at most "
 	}
-	return fmt.Sprintf("plan for %s: %d ok, %d to make, %d to know, %d in the way; %s%s to send; root %s; trust: %s",
-		name, c[report.OK], c[report.Planned], c[report.Warning], rep.Bad(), most, cli.Bytes(sum.Bytes), rep.Bundle, rep.Trust)
+	unknown := c[report.Unknown] // it decides, but need not be in the way
+	return fmt.Sprintf("plan for %s: %d ok, %d to make, %d to know, %d not known, %d in the way; %s%s to send; root %s; trust: %s",
+		name, c[report.OK], c[report.Planned], c[report.Warning], unknown, rep.Bad()-unknown, most, cli.Bytes(sum.Bytes), rep.Bundle, rep.Trust)
 }

@@ -107,7 +107,7 @@ func TestPlan(t *testing.T) {
 				`ok +repository yum-hosted: hosted yum, online, ALLOW, repodata depth 2, strict content types, blob store default$`,
 				`ok +repository raw-hosted: hosted raw, online, ALLOW, blob store default$`,
 				`ok +repository helm-hosted: hosted helm, online, ALLOW, strict content types, blob store default$`,
-				`plan for http.*: \d+ ok, 0 to make, \d+ to know, 0 in the way; 2\d\d\.\d kB to send; root sha256:`)
+				`plan for http.*: \d+ ok, 0 to make, \d+ to know, 0 not known, 0 in the way; 2\d\d\.\d kB to send; root sha256:`)
 			run(t, "plan", root, "--nexus", s.URL).want(t, 0, `ok +target +bytes to move: at most 2\d\d\.\d kB; how much of it is there`)
 			run(t, "push", bundle, "--nexus", s.URL).want(t, 0)
 			s.ClearLog()

@@ -72,6 +72,9 @@ func (r *remote) base() (u *url.URL, isNexus bool, err error) {
 			return nil, false, cli.Usage("--registry wants HOST:PORT")
 		}
 	}
+	if _, behind, ok := strings.Cut(u.Path, "/repository/"); isNexus && ok {
+		return nil, false, cli.Usage("--nexus wants the URL of the Nexus itself, with its context path, without /repository/%s; repositories are named by --docker-repo and the like", behind)
+	}
 	if u.RawQuery != "" || u.Fragment != "" {
 		return nil, false, cli.Usage("the URL of a target has no query and no fragment")
 	}

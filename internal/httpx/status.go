@@ -41,7 +41,7 @@ func (e *StatusError) Error() string {
 
 // Transient says whether another try may have another answer.
 func (e *StatusError) Transient() bool {
-	return slices.Contains(transientStatus, e.Code) && !e.LoginBlocked() && !e.ReadOnly() && !e.Offline()
+	return slices.Contains(transientStatus, e.Code) && !e.LoginBlocked() && !e.ReadOnly() && !e.Offline() && !e.Full()
 }
 
 // LoginBlocked recognises a 429 that answers wrong passwords: Nexus renews the block
@@ -60,6 +60,12 @@ func (e *StatusError) ReadOnly() bool {
 // that stays until somebody decides otherwise.
 func (e *StatusError) Offline() bool {
 	return e.Code == http.StatusServiceUnavailable && e.Says("repository offline")
+}
+
+// Full recognises a server without space for what it was sent. A Nexus whose disk is full
+// passes the words of the system on, with a 500; another try only fills the rest.
+func (e *StatusError) Full() bool {
+	return e.Code == http.StatusInsufficientStorage || e.Code == http.StatusInternalServerError && e.Says("no space left")
 }
 
 // PaymentRequired recognises a Nexus Community Edition above its usage caps. It goes on

@@ -55,6 +55,8 @@ func TestContractRefusals(t *testing.T) {
 		refusal("5.3/content type", 400, "Detected content type [text/plain], but expected [image/png]: /dir/f.png", `expected \[image/png\].*strict content type validation off`),
 		refusal("5.3/no content type", 400, "Content type could not be determined: /dir/f.png", "strict content type validation off"),
 		refusal("5.3/DENY", 400, "raw/dir/f.png is read-only", "read-only.*set it to allow redeploy"),
+		refusal("11/license agreement", 403, "The End User License Agreement has not been accepted", "not been accepted.*its owner has to read and accept it"),
+		refusal("8/disk full", 500, "java.io.IOException: No space left on device", "No space left.*make room in its blob store"),
 		refusal("8/usage cap", 403, "PAYMENT REQUIRED: At current usage levels", "PAYMENT REQUIRED.*usage caps of the Community Edition"),
 		refusal("8/usage cap, 409", 409, "PAYMENT REQUIRED: At current usage levels", "PAYMENT REQUIRED.*usage caps of the Community Edition"),
 		refusal("8/read-only", 503, "Nexus Repository Manager is in read-only mode", "the server is read-only"),

@@ -60,6 +60,8 @@ func haltedBy(err error) *halted {
 		return nil
 	case se.Code == http.StatusUnauthorized || se.LoginBlocked():
 		return &halted{"the login was refused", err} // further tries would lock the account
+	case se.Full():
+		return &halted{"the server has no space left", err}
 	case se.PaymentRequired():
 		return &halted{"the server is above its usage caps and takes nothing new", err}
 	}

@@ -16,9 +16,11 @@ var advice = []struct {
 	todo string
 }{
 	{0, "payment required", "the usage caps of the Community Edition are reached: it takes nothing new until the administrator has made room or has a licence"},
-	{http.StatusForbidden, "license agreement", "the license agreement of the Community Edition is not accepted: its owner has to read and accept it in the user interface"},
+	{0, "license agreement", "the license agreement of the Community Edition is not accepted: its owner has to read and accept it in the user interface; the login is not the cause"},
 	{0, "deploying to groups", "only Nexus Pro takes pushes to a group: name the hosted repository"},
 	{0, "is not supported by this url", "nothing that takes images answers there: is it a hosted docker repository, and is the URL complete?"},
+	{http.StatusInternalServerError, "no space left", "the disk of the server is full: make room in its blob store"},
+	{http.StatusInsufficientStorage, "", "the disk of the server is full: make room in its blob store"},
 	{http.StatusServiceUnavailable, "repository offline", "set the repository online"},
 	{0, " is read-only", "the repository's deployment policy is read-only: set it to allow redeploy"},
 	{http.StatusRequestEntityTooLarge, "", "a proxy in front of the server limits the size of requests: raise it (nginx: client_max_body_size 0) or go around it"},

@@ -103,7 +103,7 @@ func Classify(err error) Class {
 		return ClassContent
 	}
 	if s, ok := errors.AsType[*httpx.StatusError](err); ok {
-		if s.LoginBlocked() || s.ReadOnly() {
+		if s.LoginBlocked() || s.ReadOnly() || s.Offline() || s.Full() {
 			return ClassRefused // though the status alone means that it may be tried again
 		}
 		return statusClass(s.Code)

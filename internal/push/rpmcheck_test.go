@@ -124,13 +124,14 @@ func TestZstdPayload(t *testing.T) {
 		{nexustest.Orient340, false, false}, {nexustest.H2371, false, false}, {nexustest.CE396, false, false},
 		{nexustest.Orient340, true, false}, {nexustest.Orient340, true, true},
 	} {
-		b := newYumBench(t, nexustest.Options{Profile: c.profile, Quirks: nexustest.Quirks{RefuseZstd: c.refuse, CheckRPM: c.checked}}, nexustest.Repository{}, func(f *bundletest.Fixture) {
+		wait, rebuild := 10*time.Second, time.Duration(0)
+		if c.refuse && !c.checked {
+			// All packages are there before the server first makes metadata of any.
+			wait, rebuild = 1500*time.Millisecond, 500*time.Millisecond
+		}
+		b := newYumBench(t, nexustest.Options{Profile: c.profile, RebuildDelay: rebuild, Quirks: nexustest.Quirks{RefuseZstd: c.refuse, CheckRPM: c.checked}}, nexustest.Repository{}, func(f *bundletest.Fixture) {
 			f.AddRPM(t, "os/x86_64", rpmtest.Spec{Name: "packed", Compressor: "zstd", Files: []rpmtest.File{{Path: "/usr/share/packed", Body: "x"}}})
 		})
-		wait := 10 * time.Second
-		if c.refuse && !c.checked {
-			wait = 300 * time.Millisecond
-		}
 		rep := b.push(push.Options{MetadataWait: wait})
 		switch {
 		case !c.refuse:

@@ -210,7 +210,10 @@ func TestContractPortThatIsSilent(t *testing.T) {
 	t.Parallel()
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer silent.Close()
-	_, n := start(t, nexustest.Options{Repositories: ported, Faults: []nexustest.Fault{names(portOf(t, silent.URL))}})
+	s, _ := start(t, nexustest.Options{Repositories: ported, Faults: []nexustest.Fault{names(portOf(t, silent.URL))}})
+	o := options(t, s.URL)
+	o.Client = httpx.NewClient(httpx.NewTransport(httpx.Options{Stall: time.Minute})) // not that is what ends it
+	n := nexus.New(o)
 	began := time.Now()
 	_, _, err := n.DockerVia(t.Context(), "ported", nexus.ViaConnector)
 	matches(t, err, "nothing answers at 127.0.0.1:[0-9]+ within 5s")

@@ -22,6 +22,11 @@ const (
 	different
 )
 
+// smallContent is the size up to which reading content, our own or what the server holds,
+// is cheaper for both sides than a query of the search index, which also has the narrowest
+// bound of requests in flight.
+const smallContent = 1 << 20
+
 // A holding is what the server holds.
 type holding struct {
 	state int
@@ -52,15 +57,17 @@ func (p *put) compare(ctx context.Context) (holding, error) {
 }
 
 // bySums is for servers that name the SHA-1 (3.71 and later); they keep the
-// SHA-256 too.
+// SHA-256 too, and asking for that saves reading our own content.
 func (p *put) bySums(ctx context.Context, a Asset) (holding, error) {
-	algorithm, want := p.desc.Digest.Algorithm().String(), p.desc.Digest.Encoded()
-	sums, err := p.n.search(ctx, p.repo, p.path, algorithm, want, a)
-	if err != nil {
-		return holding{}, err
-	}
-	if sums[algorithm] == want {
-		return holding{state: equal}, nil
+	if p.desc.Size > smallContent {
+		algorithm, want := p.desc.Digest.Algorithm().String(), p.desc.Digest.Encoded()
+		sums, err := p.n.search(ctx, p.repo, p.path, algorithm, want, a)
+		if err != nil {
+			return holding{}, err
+		}
+		if sums[algorithm] == want {
+			return holding{state: equal}, nil
+		}
 	}
 	own, err := p.ownSHA1(ctx)
 	if err != nil {
@@ -72,7 +79,7 @@ func (p *put) bySums(ctx context.Context, a Asset) (holding, error) {
 // byIndex is for the OrientDB generation: HEAD names no checksum, but the index
 // finds content by it.
 func (p *put) byIndex(ctx context.Context, a Asset) (holding, error) {
-	if !p.n.noSearch.Load() && !a.Modified.IsZero() {
+	if p.desc.Size > smallContent && !p.n.noSearch.Load() && !a.Modified.IsZero() {
 		own, err := p.ownSHA1(ctx)
 		if err != nil {
 			return holding{}, err

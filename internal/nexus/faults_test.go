@@ -28,10 +28,10 @@ func TestStaleIndexIsNotBelieved(t *testing.T) {
 			})
 		}}
 		s, n := start(t, nexustest.Options{Profile: profile, Now: func() time.Time { return now }, Faults: []nexustest.Fault{stale}})
-		if err := s.Put("raw", "f", bytes.Repeat([]byte("x"), 1000)); err != nil {
+		if err := s.Put("raw", "f", bytes.Repeat([]byte("x"), searched)); err != nil {
 			t.Fatal(err)
 		}
-		src := &source{data: content(1000)}
+		src := &source{data: content(searched)}
 		ok, err := n.Present(t.Context(), "raw", "f", describe(src.data), src.open)
 		if _, conflict := errors.AsType[*nexus.ConflictError](err); ok || !conflict {
 			t.Errorf("%s: %v, %v", profile, ok, err)
@@ -45,7 +45,7 @@ func TestSearchIsAShortcutOnly(t *testing.T) {
 		for _, code := range []int{400, 403, 404, 500} {
 			s, n := start(t, nexustest.Options{Profile: profile, Faults: []nexustest.Fault{{
 				Name: "search", On: nexustest.Match{Path: "/search/"}, Do: nexustest.Status(code, "no")}}})
-			src := &source{data: content(1000)}
+			src := &source{data: content(searched)}
 			for _, path := range []string{"a", "b"} {
 				if err := s.Put("raw", path, src.data); err != nil {
 					t.Fatal(err)
@@ -54,7 +54,7 @@ func TestSearchIsAShortcutOnly(t *testing.T) {
 					t.Errorf("%s, %d: %v, %v", profile, code, ok, err)
 				}
 			}
-			if hits := s.FaultHits("search"); hits > 6 {
+			if hits := s.FaultHits("search"); hits == 0 || hits > 6 {
 				t.Errorf("%s, %d: search was asked %d times", profile, code, hits)
 			}
 		}

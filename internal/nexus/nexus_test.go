@@ -295,12 +295,15 @@ func TestStat(t *testing.T) {
 	}
 }
 
-// Contract 5.5, 6.3.
-// A rerun over what is there costs no download where the server can tell.
+// searched is a size of content that the search index is asked for.
+const searched = 2 << 20
+
+// Contract 5.5, 6.3: a rerun over much content that is there costs no download where the
+// server can tell.
 func TestRerunDownloadsNothing(t *testing.T) {
 	for _, profile := range generations {
 		s, n := start(t, nexustest.Options{Profile: profile})
-		src := &source{data: content(100_000)}
+		src := &source{data: content(searched)}
 		if err := s.Put("raw", "a/b.bin", src.data); err != nil {
 			t.Fatal(err)
 		}
@@ -313,6 +316,35 @@ func TestRerunDownloadsNothing(t *testing.T) {
 		}
 		if profile != nexustest.Orient340 && src.opened.Load() != 0 {
 			t.Errorf("%s: our own content was read although the server knows its SHA-256", profile)
+		}
+	}
+}
+
+// A rerun over little content that is there leaves the search index alone: what the server
+// holds, or our own content, is read.
+func TestRerunOfSmallContent(t *testing.T) {
+	for _, profile := range generations {
+		s, n := start(t, nexustest.Options{Profile: profile})
+		src := &source{data: content(1000)}
+		if err := s.Put("raw", "a/b.bin", src.data); err != nil {
+			t.Fatal(err)
+		}
+		s.ClearLog()
+		if ok, err := n.Present(t.Context(), "raw", "a/b.bin", describe(src.data), src.open); err != nil || !ok {
+			t.Errorf("%s: %v, %v", profile, ok, err)
+		}
+		other := content(1000)
+		other[500]++
+		_, err := n.Present(t.Context(), "raw", "a/b.bin", describe(other), (&source{data: other}).open)
+		if _, conflict := errors.AsType[*nexus.ConflictError](err); !conflict {
+			t.Errorf("%s: other content: %v", profile, err)
+		}
+		reads := 0
+		if profile == nexustest.Orient340 {
+			reads = 2
+		}
+		if gets := s.Requests(nexustest.Match{Route: nexustest.RouteRaw, Method: "GET"}); len(gets) != reads || len(s.Log()) != 2+reads {
+			t.Errorf("%s: %d downloads, want %d; %d requests", profile, len(gets), reads, len(s.Log()))
 		}
 	}
 }

@@ -304,19 +304,20 @@ func excerpt(body []byte) string {
 	if bytes.ContainsRune(text, 0) {
 		return fmt.Sprintf("(%d bytes that are no text)", len(body))
 	}
-	more := ""
-	if len(text) > maxExcerpt {
-		text, more = text[:min(len(text), 2*maxExcerpt)], "\n(cut here)" // a secret may lie across the cut
-	}
+	whole := len(text) <= maxExcerpt
+	text = text[:min(len(text), 2*maxExcerpt)] // a secret may lie across the cut
 	lines := strings.Split(strings.ToValidUTF8(string(text), "\uFFFD"), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimRightFunc(strings.Map(printable, line), unicode.IsSpace)
 	}
 	plain := hidden(strings.Trim(strings.Join(lines, "\n"), "\n"))
-	if more != "" && len(plain) > maxExcerpt {
-		plain = strings.ToValidUTF8(plain[:maxExcerpt], "")
+	if len(plain) > maxExcerpt { // also where the text itself was not: what replaces may be longer
+		plain, whole = strings.ToValidUTF8(plain[:maxExcerpt], ""), false
 	}
-	return plain + more
+	if whole {
+		return plain
+	}
+	return plain + "\n(cut here)"
 }
 
 // gunzip returns somewhat more than an excerpt of a gzip file.

@@ -248,7 +248,7 @@ func TestContractProvision22(t *testing.T) {
 func TestContractTimes61(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		s, n := start(t, nexustest.Options{Quirks: nexustest.Quirks{OldTimestamps: old}})
-		src := &source{data: content(1000)}
+		src := &source{data: content(searched)}
 		if err := s.Put("raw", "f", src.data); err != nil {
 			t.Fatal(err)
 		}

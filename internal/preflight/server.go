@@ -195,7 +195,7 @@ func (j *judge) blobs() (n int64, known bool) {
 
 // collisions are two contents for one name: the lock is at fault, not the server.
 func (j *judge) collisions() {
-	all := target.Collisions(j.q.Items)
+	all := append(target.Collisions(j.q.Items), target.Nested(j.q.Items)...)
 	for _, c := range all {
 		j.rep.Add(report.Record{Kind: KindTarget, Name: "names", State: report.Failed, Reason: c.Error(), Class: report.ClassContent})
 	}

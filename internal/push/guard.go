@@ -78,8 +78,6 @@ func next(err error) string {
 		return "; is there a login, and is it right?"
 	case se.LoginBlocked():
 		return "; too many bad logins: the account is blocked until nobody has tried it for 15 minutes"
-	case se.PaymentRequired():
-		return "; a Community Edition above its caps serves what it has and takes nothing new: delete components or get a license, then push again"
 	}
 	return ""
 }

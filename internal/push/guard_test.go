@@ -79,7 +79,7 @@ func TestAnswersThatEndThePush(t *testing.T) {
 	}{
 		"password changed":  {nexustest.Fault{On: nexustest.Match{After: 12}, Do: nexustest.Unauthorized()}, 401, "is there a login"},
 		"account blocked":   {nexustest.Fault{On: nexustest.Match{After: 12}, Do: nexustest.TooManyLogins()}, 429, "too many bad logins"},
-		"caps are exceeded": {nexustest.Fault{On: writes, Do: onWrite(nexustest.PaymentRequired())}, 403, "above its caps"},
+		"caps are exceeded": {nexustest.Fault{On: writes, Do: onWrite(nexustest.PaymentRequired())}, 403, "usage caps of the Community Edition are reached"},
 		"disk is full":      {nexustest.Fault{On: writes, Do: onWrite(nexustest.Status(500, "java.io.IOException: No space left on device"))}, 500, "(the disk of the server is full: make room in its blob store)"},
 	} {
 		for _, profile := range profiles {

@@ -207,7 +207,7 @@ func interrupted(ctx context.Context) error {
 // plain registry.
 func Check(items []target.Item, nexus bool) error {
 	var errs []error
-	for _, c := range target.Collisions(items) {
+	for _, c := range append(target.Collisions(items), target.Nested(items)...) {
 		errs = append(errs, c)
 	}
 	if nexus {

@@ -15,7 +15,7 @@ var advice = []struct {
 	says string // in lower case; empty: whatever it says
 	todo string
 }{
-	{0, "payment required", "the usage caps of the Community Edition are reached: it takes nothing new until the administrator has made room or has a licence"},
+	{0, "payment required", "the usage caps of the Community Edition are reached: it serves what it has and takes nothing new until the administrator has deleted components or has a license; then push again"},
 	{0, "license agreement", "the license agreement of the Community Edition is not accepted: its owner has to read and accept it in the user interface; the login is not the cause"},
 	{0, "deploying to groups", "only Nexus Pro takes pushes to a group: name the hosted repository"},
 	{0, "is not supported by this url", "nothing that takes images answers there: is it a hosted docker repository, and is the URL complete?"},

@@ -6,9 +6,9 @@ import (
 	"airbundle/manifest"
 )
 
-// nested finds files whose path another one has for a directory. A Nexus takes both, and
+// Nested finds files whose path another one has for a directory. A Nexus takes both, and
 // no directory of a disk can hold both, so that whoever mirrors the repository fails.
-func nested(items []Item) (out []*Collision) {
+func Nested(items []Item) (out []*Collision) {
 	files := map[Place]string{}
 	for _, it := range items {
 		if it.Kind != manifest.KindImage {

@@ -160,9 +160,9 @@ func (c *Collision) ExitCode() int { return contentCode }
 // contentCode is the exit code of wrong content, as in package report.
 const contentCode = 4
 
-// Collisions finds names at the target that different contents of the items claim,
-// sorted by name, or one as a file and another as a directory; and directories in which the packages of two repository paths meet, for
-// their metadata would be one.
+// Collisions finds names at the target that different contents of the items claim, and
+// directories in which the packages of two repository paths meet, for their metadata would
+// be one. They are sorted by name.
 func Collisions(items []Item) []*Collision {
 	claims := map[string]map[digest.Digest]string{}
 	claim := func(name, source string, d digest.Digest) {
@@ -181,7 +181,7 @@ func Collisions(items []Item) []*Collision {
 			claim(it.Place.Repository+"/"+it.Place.Path, it.Name, it.Digest)
 		}
 	}
-	out := append(append(repodataCollisions(items), mergedDirs(items)...), nested(items)...)
+	out := append(repodataCollisions(items), mergedDirs(items)...)
 	for name, by := range claims {
 		if len(by) < 2 {
 			continue

@@ -190,7 +190,7 @@ func TestCollisionsOfPlaces(t *testing.T) {
 		{"5.4: names that begin alike", []Item{file("raw", "a", "1"), file("raw", "ab/c", "2"), file("raw", "b/a", "3")}, nil},
 	} {
 		var got []string
-		for _, one := range Collisions(c.items) {
+		for _, one := range append(Collisions(c.items), Nested(c.items)...) {
 			got = append(got, one.Name)
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {

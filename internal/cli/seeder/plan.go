@@ -163,7 +163,7 @@ func (o *planOptions) judge(ctx context.Context, s cli.Streams, b *manifest.Bund
 // nil. Repositories that are not there, or not what they should be, count as empty.
 func (o *planOptions) dryRun(ctx context.Context, c *connection, facts preflight.Facts, q *preflight.Question) (*report.Report, error) {
 	a, err := archive.Open(o.path)
-	if err != nil || len(target.Collisions(q.Items)) > 0 {
+	if err != nil || push.Check(q.Items, true) != nil {
 		return nil, nil //nolint:nilerr // OpenRoot has found a root alone
 	}
 	defer a.Close()

@@ -237,9 +237,6 @@ func TestZeros(t *testing.T) {
 
 // TestLargeBody: the large upload is not held in memory. The double stores it on disk.
 func TestLargeBody(t *testing.T) {
-	if testing.Short() {
-		t.Skip("sends 64 MiB")
-	}
 	s := server(t, nexustest.Options{Quirks: nexustest.Quirks{DeleteBlobs: true}})
 	o := options(t, s, "probe-docker")
 	o.Large = 64 << 20

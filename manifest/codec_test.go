@@ -91,26 +91,3 @@ func TestIsJSON(t *testing.T) {
 		}
 	}
 }
-
-func TestUnambiguous(t *testing.T) {
-	for _, c := range []struct{ raw, want string }{
-		{`{"config":{"config":1,"config":2}}`, ""}, // only the outermost object decides
-		{`{"a":1,"A":2}`, ""},
-		{`{"config":1,"config":1}`, `field "config" is there twice`},
-		{`{"config":1,"c\u006fnfig":1}`, `field "config" is there twice`},
-		{`{"Config":1}`, `field "Config" differs from "config" only by case`},
-		{`{"LAYERS":1}`, `field "LAYERS" differs from "layers" only by case`},
-		{`{"fſLayers":1}`, `field "fſLayers" differs from "fsLayers" only by case`}, // U+017F folds to s
-		{`[]`, "not a JSON object"},
-		{``, "not JSON: EOF"},
-		{`{"a":`, "not JSON: "},
-		{`{"a":1`, "not JSON: "},
-		{`{} {}`, "text follows the JSON object"},
-		{`{}x`, "text follows the JSON object"},
-	} {
-		err := Unambiguous([]byte(c.raw))
-		if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want %s", c.raw, err, c.want)
-		}
-	}
-}

@@ -18,7 +18,8 @@ func TestParseImage(t *testing.T) {
 		ok                   bool
 	}{
 		{"docker manifest", MediaTypeDockerManifest, `{"schemaVersion":2,"mediaType":"` + MediaTypeDockerManifest + `","config":` + d("c") + `,"layers":[` + d("l") + `]}`, true},
-		{"OCI manifest without media type", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + d("c") + `}`, true},
+		{"OCI manifest without media type", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + d("c") + `,"layers":[]}`, true},
+		{"manifest without layers", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + d("c") + `}`, false},
 		{"index", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[` + d("m") + `]}`, true},
 		{"unknown member", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"x":1,"manifests":[]}`, true},
 		{"schema 1", MediaTypeDockerManifest, `{"schemaVersion":1,"fsLayers":[]}`, false},
@@ -79,9 +80,9 @@ func TestDeriveIndexOfOddInput(t *testing.T) {
 		{"one digest twice", entry("a", "") + "," + entry("b", "") + "," + entry("a", `,"x":2`), entry("a", "") + "," + entry("a", `,"x":2`), ""},
 		{"nothing kept", entry("b", ""), "", "no platform of the index is left"},
 		{"no entries", "", "", "no platform of the index is left"},
-		{"bad digest", `{"digest":"sha256:A","size":1}`, "", `digest "sha256:A" is not sha256: and 64`},
-		{"an entry that is null", "null," + entry("a", ""), "", `digest "" is not`},
-		{"an entry that is text", `"a"`, "", "cannot unmarshal"},
+		{"bad digest", `{"mediaType":"m","digest":"sha256:A","size":1}`, "", `digest "sha256:A" is not sha256: and 64`},
+		{"an entry that is null", "null," + entry("a", ""), "", `manifests[0]: is null, not an object`},
+		{"an entry that is text", `"a"`, "", "manifests[0]: is a string, not an object"},
 	} {
 		got, err := DeriveIndex(ocispec.MediaTypeImageIndex, []byte(head+c.raw+"]}"), map[digest.Digest]bool{sum("a"): true})
 		if c.err != "" {
@@ -229,10 +230,10 @@ func TestReadImageRefuses(t *testing.T) {
 			img.Digest, img.Original, img.Platforms = m.Digest, "", []Platform{{"linux/amd64", m.Digest}}
 		}, `is for "linux/arm64"`},
 		"config that is no JSON": {func(w *world, img *Image) {
-			w.only(img, ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":`+descriptorJSON(w.add(ocispec.MediaTypeImageConfig, "\x1b"), "")+`}`)
+			w.only(img, ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":`+descriptorJSON(w.add(ocispec.MediaTypeImageConfig, "\x1b"), "")+`,"layers":[]}`)
 		}, "image config: "},
 		"config of 5 MiB": {func(w *world, img *Image) {
-			w.only(img, ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":`+descriptorJSON(w.add(ocispec.MediaTypeImageConfig, strings.Repeat(" ", 5<<20)), "")+`}`)
+			w.only(img, ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":`+descriptorJSON(w.add(ocispec.MediaTypeImageConfig, strings.Repeat(" ", 5<<20)), "")+`,"layers":[]}`)
 		}, "more than the 4194304 allowed"},
 		"manifest of 5 MiB":              {func(w *world, img *Image) { w.only(img, ocispec.MediaTypeImageManifest, strings.Repeat(" ", 5<<20)) }, "more than the 4194304 allowed"},
 		"a layer in its place":           {func(w *world, img *Image) { w.only(img, ocispec.MediaTypeImageLayer, `{"schemaVersion":2}`) }, "is neither an image manifest nor an index"},

@@ -1,0 +1,456 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds of one JSON document, beside its length.
+const (
+	maxJSONDepth    = 64      // objects and lists in each other
+	maxJSONMembers  = 1 << 16 // of one object
+	maxJSONProblems = 100     // that are told of one document
+	maxJSONInteger  = 1<<53 - 1
+)
+
+// Unambiguous refuses JSON that two decoders could read differently: what is not RFC
+// 8259 or not I-JSON (RFC 7493) to the letter, a member twice at any level, a member of a
+// manifest or index that differs from a known one by case alone or is of another type
+// than the known one has, text behind the object. It takes linear time and little memory.
+// All problems are joined.
+func Unambiguous(raw []byte) error { return checkJSON(raw, &imageShape) }
+
+// checkJSON checks that raw is one JSON object of the shape.
+func checkJSON(raw []byte, s *shape) error {
+	switch {
+	case bytes.HasPrefix(raw, []byte("\xef\xbb\xbf")):
+		return errors.New("not JSON: it begins with a byte order mark")
+	case bytes.HasPrefix(raw, []byte("\xfe\xff")), bytes.HasPrefix(raw, []byte("\xff\xfe")), bytes.HasPrefix(raw, []byte("{\x00")), bytes.HasPrefix(raw, []byte("\x00{")):
+		return errors.New("not JSON: it is in UTF-16, not UTF-8")
+	case !utf8.Valid(raw):
+		return errors.New("not JSON: it is not UTF-8")
+	}
+	c := &jsonScanner{raw: raw}
+	if c.space(); c.p < len(raw) && strings.IndexByte("[\"-0123456789ntf", raw[c.p]) >= 0 {
+		return errors.New("not a JSON object")
+	}
+	if err := c.value(s); err != nil {
+		return err
+	}
+	if c.space(); c.p < len(raw) {
+		return fmt.Errorf("text follows the JSON object, at byte %d", c.p)
+	}
+	return errors.Join(c.problems...)
+}
+
+// A jsonScanner walks a document once. Syntax ends the walk; what is well-formed and
+// yet wrong is noted, and the walk goes on.
+type jsonScanner struct {
+	raw      []byte
+	p        int
+	path     []jsonStep // of the value at p
+	problems []error
+}
+
+// A jsonStep leads from an object or list to a value in it.
+type jsonStep struct {
+	key   []byte // as it stands, without quotes; nil in a list
+	index int
+}
+
+func (c *jsonScanner) syntax(format string, args ...any) error {
+	return fmt.Errorf("not JSON: %s, at byte %d%s", fmt.Sprintf(format, args...), c.p, c.place(" in "))
+}
+
+func (c *jsonScanner) problem(format string, args ...any) {
+	switch n := len(c.problems); {
+	case n < maxJSONProblems:
+		c.problems = append(c.problems, fmt.Errorf("%s%s", c.place(""), fmt.Sprintf(format, args...)))
+	case n == maxJSONProblems:
+		c.problems = append(c.problems, errors.New("more is wrong with the document; no more is listed"))
+	}
+}
+
+// place says where the value is: manifests[3].size, with a separator.
+func (c *jsonScanner) place(before string) string {
+	if len(c.path) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(before)
+	for i, s := range c.path {
+		switch {
+		case s.key == nil:
+			fmt.Fprintf(&b, "[%d]", s.index)
+		case i > 0:
+			b.WriteByte('.')
+			fallthrough
+		default:
+			b.WriteString(shortKey(s.key))
+		}
+	}
+	if before == "" {
+		b.WriteString(": ")
+	}
+	return b.String()
+}
+
+// shortKey is a key for an error: it may be long, or hold what a terminal obeys.
+func shortKey(key []byte) string {
+	const most = 60
+	s := string(key[:min(len(key), most)])
+	if len(key) > most {
+		return strconv.Quote(s + "...")
+	}
+	if CheckText(s) != nil || strings.ContainsAny(s, " .[]") {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+func (c *jsonScanner) space() {
+	for c.p < len(c.raw) {
+		switch c.raw[c.p] {
+		case ' ', '\t', '\n', '\r':
+			c.p++
+		default:
+			return
+		}
+	}
+}
+
+// peek returns the next byte; 0 at the end, which is no byte of JSON.
+func (c *jsonScanner) peek() byte {
+	if c.p >= len(c.raw) {
+		return 0
+	}
+	return c.raw[c.p]
+}
+
+// value reads one value and holds it against the shape; nil takes any.
+func (c *jsonScanner) value(s *shape) error {
+	if c.p >= len(c.raw) {
+		return c.syntax("it ends too early")
+	}
+	switch b := c.raw[c.p]; {
+	case b == '{':
+		return c.object(c.fits(s, isObject))
+	case b == '[':
+		return c.list(c.fits(s, isList))
+	case b == '"':
+		return c.text(c.fits(s, isText))
+	case b == '-' || b >= '0' && b <= '9':
+		return c.number(c.fits(s, isNumber))
+	}
+	for _, l := range []struct {
+		word string
+		kind jsonKind
+	}{{"null", isNull}, {"true", isBoolean}, {"false", isBoolean}} {
+		if bytes.HasPrefix(c.raw[c.p:], []byte(l.word)) {
+			c.fits(s, l.kind)
+			c.p += len(l.word)
+			return nil
+		}
+	}
+	return c.syntax("%q begins no value", c.raw[c.p:c.p+1])
+}
+
+// fits notes a value of the wrong kind, whose inside is then of no known shape.
+func (c *jsonScanner) fits(s *shape, got jsonKind) *shape {
+	if s == nil || s.kinds == 0 || s.kinds&got != 0 {
+		return s
+	}
+	c.problem("is %s, not %s", got, s.kinds)
+	return nil
+}
+
+func (c *jsonScanner) open() error {
+	if len(c.path) >= maxJSONDepth {
+		return c.syntax("nested deeper than %d", maxJSONDepth)
+	}
+	c.p++
+	c.space()
+	return nil
+}
+
+// next moves over the comma behind a value; done says that the closing byte came.
+func (c *jsonScanner) next(closing byte) (done bool, err error) {
+	c.space()
+	switch c.peek() {
+	case closing:
+		c.p++
+		return true, nil
+	case ',':
+		c.p++
+		c.space()
+		return false, nil
+	}
+	if c.p >= len(c.raw) {
+		return false, c.syntax("it ends too early")
+	}
+	return false, c.syntax("%q where a comma or %q should stand", c.raw[c.p:c.p+1], closing)
+}
+
+func (c *jsonScanner) list(s *shape) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	if c.peek() == ']' {
+		c.p++
+		return nil
+	}
+	c.path = append(c.path, jsonStep{})
+	at := len(c.path) - 1
+	for done := false; !done; c.path[at].index++ {
+		if err := c.value(s.itemShape()); err != nil {
+			return err
+		}
+		var err error
+		if done, err = c.next(']'); err != nil {
+			return err
+		}
+	}
+	c.path = c.path[:at]
+	return nil
+}
+
+func (c *jsonScanner) object(s *shape) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	var seen keys
+	done := c.peek() == '}'
+	if done {
+		c.p++
+	}
+	at := len(c.path)
+	c.path = append(c.path, jsonStep{})
+	for !done {
+		if c.peek() != '"' {
+			return c.syntax("no member name")
+		}
+		key, err := c.quoted()
+		if err != nil {
+			return err
+		}
+		c.path[at].key = key
+		inner := c.member(s, key, &seen)
+		if c.space(); c.peek() != ':' {
+			return c.syntax("no colon behind a member name")
+		}
+		c.p++
+		c.space()
+		if err := c.value(inner); err != nil {
+			return err
+		}
+		if seen.n > maxJSONMembers {
+			return c.syntax("an object of more than %d members", maxJSONMembers)
+		}
+		if done, err = c.next('}'); err != nil {
+			return err
+		}
+	}
+	c.path = c.path[:at]
+	if s != nil {
+		for _, name := range s.required {
+			if !seen.has([]byte(name)) {
+				c.problem("the member %q is missing", name)
+			}
+		}
+	}
+	return nil
+}
+
+// member checks the name of a member and returns the shape of its value.
+func (c *jsonScanner) member(s *shape, key []byte, seen *keys) *shape {
+	if !seen.add(key) {
+		c.problem("is there twice")
+	}
+	if s == nil {
+		return nil
+	}
+	if inner, ok := s.members[string(key)]; ok {
+		return inner
+	}
+	for name := range s.members {
+		if len(key) < 3*len(name)+1 && strings.EqualFold(name, string(key)) {
+			c.problem("differs from %q only by case", name)
+			return nil
+		}
+	}
+	return s.values
+}
+
+// keys are the names of the members of one object. Most have few.
+type keys struct {
+	n     int
+	few   [12][]byte
+	large map[string]struct{}
+}
+
+func (k *keys) has(key []byte) bool {
+	for _, other := range k.few[:min(k.n, len(k.few))] {
+		if bytes.Equal(key, other) {
+			return true
+		}
+	}
+	_, ok := k.large[string(key)]
+	return ok
+}
+
+// add notes a name, unless it is there already.
+func (k *keys) add(key []byte) bool {
+	if k.has(key) {
+		return false
+	}
+	if k.n < len(k.few) {
+		k.few[k.n] = key
+	} else {
+		if k.large == nil {
+			k.large = map[string]struct{}{}
+		}
+		k.large[string(key)] = struct{}{}
+	}
+	k.n++
+	return true
+}
+
+// quoted reads a string and returns what it says.
+func (c *jsonScanner) quoted() ([]byte, error) {
+	start := c.p + 1
+	escaped := false
+	for c.p = start; c.p < len(c.raw); c.p++ {
+		switch b := c.raw[c.p]; {
+		case b == '"':
+			s := c.raw[start:c.p]
+			c.p++
+			if !escaped {
+				return s, nil
+			}
+			var out string
+			if err := json.Unmarshal(c.raw[start-1:c.p], &out); err != nil {
+				return nil, c.syntax("a malformed string")
+			}
+			return []byte(out), nil
+		case b < ' ':
+			return nil, c.syntax("a control character in a string")
+		case b == '\\':
+			escaped = true
+			if err := c.escape(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, c.syntax("it ends in a string")
+}
+
+// escape moves to the last byte of an escape. Halves of surrogate pairs say no
+// character, and decoders make different ones of them.
+func (c *jsonScanner) escape() error {
+	c.p++
+	switch c.peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return nil
+	case 'u':
+	default:
+		return c.syntax("an unknown escape in a string")
+	}
+	r, err := c.unit()
+	switch {
+	case err != nil:
+		return err
+	case r >= 0xdc00 && r <= 0xdfff:
+		return c.syntax("half of a surrogate pair in a string")
+	case r < 0xd800 || r > 0xdbff:
+		return nil
+	}
+	if !bytes.HasPrefix(c.raw[c.p+1:], []byte(`\u`)) {
+		return c.syntax("half of a surrogate pair in a string")
+	}
+	c.p += 2
+	if r, err = c.unit(); err == nil && (r < 0xdc00 || r > 0xdfff) {
+		err = c.syntax("half of a surrogate pair in a string")
+	}
+	return err
+}
+
+// unit reads the four digits behind \u, and stays on the last of them.
+func (c *jsonScanner) unit() (uint64, error) {
+	digits := c.raw[min(c.p+1, len(c.raw)):min(c.p+5, len(c.raw))]
+	r, err := strconv.ParseUint(string(digits), 16, 16)
+	if err != nil || len(digits) != 4 || bytes.ContainsAny(digits, "+-_") {
+		return 0, c.syntax("a malformed \\u escape in a string")
+	}
+	c.p += 4
+	return r, nil
+}
+
+func (c *jsonScanner) text(s *shape) error {
+	v, err := c.quoted()
+	if err != nil || s == nil || !s.base64 {
+		return err
+	}
+	if _, err := base64.StdEncoding.Strict().DecodeString(string(v)); err != nil || bytes.ContainsAny(v, "\r\n") {
+		c.problem("is not base64 in canonical form")
+	}
+	return nil
+}
+
+// number reads a number. Where an integer belongs, it has no fraction, no exponent and
+// no more digits than every decoder keeps; elsewhere it must not leave a double's range.
+func (c *jsonScanner) number(s *shape) error {
+	start := c.p
+	if c.peek() == '-' {
+		c.p++
+	}
+	whole := c.digits()
+	if whole == 0 || whole > 1 && c.raw[c.p-whole] == '0' {
+		return c.syntax("a malformed number")
+	}
+	integer := true
+	if c.peek() == '.' {
+		integer = false
+		if c.p++; c.digits() == 0 {
+			return c.syntax("a malformed number")
+		}
+	}
+	if b := c.peek(); b == 'e' || b == 'E' {
+		integer = false
+		if c.p++; c.peek() == '+' || c.peek() == '-' {
+			c.p++
+		}
+		if c.digits() == 0 {
+			return c.syntax("a malformed number")
+		}
+	}
+	v := string(c.raw[start:min(c.p, start+40)])
+	switch {
+	case s != nil && s.integer:
+		n, err := strconv.ParseInt(v, 10, 64)
+		if !integer || err != nil || v == "-0" || n > maxJSONInteger || n < -maxJSONInteger {
+			c.problem("the number %s is not an integer that every reader takes for the same", v)
+		}
+	case c.p-start > len(v):
+		c.problem("a number of %d characters", c.p-start)
+	default:
+		if f, err := strconv.ParseFloat(v, 64); err != nil || math.IsInf(f, 0) {
+			c.problem("the number %s is out of range", v)
+		}
+	}
+	return nil
+}
+
+func (c *jsonScanner) digits() (n int) {
+	for b := c.peek(); b >= '0' && b <= '9'; b = c.peek() {
+		c.p++
+		n++
+	}
+	return n
+}

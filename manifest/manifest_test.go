@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/fuzztest"
 )
 
 func sum(s string) digest.Digest { return digest.FromString(s) }
@@ -291,7 +293,7 @@ func FuzzOpen(f *testing.F) {
 	root, table := mustNew(f, sample()).raw()
 	f.Add(root, table)
 	f.Add([]byte("{}"), []byte("{}"))
-	f.Fuzz(func(t *testing.T, _, table []byte) {
+	fuzztest.Run(f, func(t *testing.T, _, table []byte) {
 		b, err := Open(rootOf(table), table)
 		if err != nil {
 			return

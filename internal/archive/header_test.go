@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/internal/fuzztest"
 )
 
 const someName = blobPrefix + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -122,7 +124,7 @@ func FuzzHeader(f *testing.F) {
 		h := encodeHeader(someName, size)
 		f.Add(h[:])
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		var b block
 		copy(b[:], data)
 		name, size, err := decodeHeader(&b)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/fuzztest"
 )
 
 // A journal that a crash tore at any byte costs what its lost lines named, no more,
@@ -88,7 +90,7 @@ func FuzzJournal(f *testing.F) {
 	f.Add([]byte(head + "filled " + digest.FromString("stranger").String() + "\n"))
 	f.Add([]byte("filled " + d + "\n" + head))
 	f.Add([]byte(strings.Repeat("owner ", 1000)))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		path := writeFile(t, t.TempDir(), "a.tar"+journalSuffix, data)
 		j, err := openJournal(path)
 		if err != nil {

@@ -18,6 +18,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/errdef"
+
+	"airbundle/internal/fuzztest"
 )
 
 var (
@@ -148,7 +150,7 @@ func FuzzOpen(f *testing.F) {
 	for _, data := range foreignSeeds(f) {
 		f.Add(data)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		path := writeFile(t, t.TempDir(), "a.tar", data)
 		if a, problems, err := Scan(path); err == nil {
 			bad := fetchAll(t.Context(), a)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/helm"
 )
 
@@ -99,7 +100,7 @@ func FuzzParseIndex(f *testing.F) {
 	f.Add([]byte("entries: {nginx: [{name: nginx, version: 1.2.3, urls: [a], digest: ab}]}"), "nginx", "1.2.3")
 	f.Add([]byte("entries: {a: &a [*a]}"), "a", "1")
 	f.Add([]byte("entries: {a: 1, 1: a}"), "1", "")
-	f.Fuzz(func(t *testing.T, b []byte, name, version string) {
+	fuzztest.Run(f, func(t *testing.T, b []byte, name, version string) {
 		x, err := helm.ParseIndex(b)
 		if err != nil {
 			return

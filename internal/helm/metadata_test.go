@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/helm"
 	"airbundle/internal/helmtest"
 )
@@ -160,7 +161,7 @@ func FuzzReadMetadata(f *testing.F) {
 	f.Add(helmtest.Chart(f, "nginx", "1.2.3", map[string]string{"values.yaml": "a: 1"}))
 	f.Add(helmtest.Archive(f, helmtest.Entry{Name: "n/l", Type: tar.TypeSymlink, Link: "x"}))
 	f.Add([]byte("\x1f\x8b"))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzztest.Run(f, func(t *testing.T, b []byte) {
 		m, err := helm.ReadMetadata(bytes.NewReader(b))
 		if _, ok := errors.AsType[*helm.FormatError](err); err != nil && !ok {
 			t.Fatalf("%T %v", err, err)

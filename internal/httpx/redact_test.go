@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"airbundle/internal/fuzztest"
 )
 
 func TestRedact(t *testing.T) {
@@ -54,7 +56,7 @@ func FuzzRedact(f *testing.F) {
 	f.Add("https://", "host/path", "k")
 	f.Add("http:", "//h/p?q=", "")
 	f.Add("", "a:b", "x&y")
-	f.Fuzz(func(t *testing.T, scheme, host, key string) {
+	fuzztest.Run(f, func(t *testing.T, scheme, host, key string) {
 		const secret = "S3CR3TS3CR3T"
 		if strings.ContainsAny(key, "=#") {
 			return // would end the query or begin another value

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/lockfile"
 	"airbundle/manifest"
 )
@@ -25,7 +26,7 @@ func fuzzImport(f *testing.F, format string) {
 		}
 		f.Add(data)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		got, err := Import(format, "in", data)
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "in:") {

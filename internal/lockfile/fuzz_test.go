@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/internal/fuzztest"
 )
 
 func seeds(f *testing.F) {
@@ -18,7 +20,7 @@ func seeds(f *testing.F) {
 // encoding, or selection, as locks.
 func FuzzDecodeLock(f *testing.F) {
 	seeds(f)
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		l, err := DecodeLock("fuzz", data)
 		if err != nil {
 			_ = err.Error()
@@ -55,7 +57,7 @@ func FuzzDecodeLock(f *testing.F) {
 // FuzzDecodeRequest is FuzzDecodeLock for requests, whose files must expand.
 func FuzzDecodeRequest(f *testing.F) {
 	seeds(f)
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		r, err := DecodeRequest("fuzz", data)
 		if err != nil {
 			_ = err.Error()

@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"airbundle/internal/fuzztest"
 )
 
 const targetHead = "apiVersion: airbundle/v1\nkind: Target\nname: site\n"
@@ -77,7 +79,7 @@ func TestDecodeTargetRefusesOtherFiles(t *testing.T) {
 func FuzzDecodeTarget(f *testing.F) {
 	seeds(f)
 	f.Add([]byte(targetHead + "repositories:\n  - {kind: rpm, prefix: a/b, repository: c, path: \"\", layout: raw}\nhttpPorts: {c: 1}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		m, err := DecodeTarget("fuzz", data)
 		if err != nil {
 			_ = err.Error()

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/nexustest"
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpmtest"
@@ -138,7 +139,7 @@ func FuzzLocation(f *testing.F) {
 		f.Fatal(err)
 	}
 	w := &wire{base: base, client: nil}
-	f.Fuzz(func(t *testing.T, location string) {
+	fuzztest.Run(f, func(t *testing.T, location string) {
 		const prefix = "/nexus/repository/probe/v2/"
 		line := headerValue("Location", location)
 		if !clean(line) || len(line) > maxHeader+8 {
@@ -169,7 +170,7 @@ func FuzzExcerpt(f *testing.F) {
 	for _, seed := range []string{`{"token":"abc"}`, "\x1f\x8b", "<html>\x1b[2J", `{"errors":[{"code":"BLOB_UNKNOWN"}]}`, "\xff\xfe", strings.Repeat(`"password":"x`, 900)} {
 		f.Add([]byte(seed))
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
+	fuzztest.Run(f, func(t *testing.T, body []byte) {
 		text := excerpt(body)
 		if !clean(strings.ReplaceAll(text, "\n", "")) || len(text) > maxExcerpt+40 {
 			t.Errorf("shown as %q", text)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/receipt"
 )
 
@@ -154,7 +155,7 @@ func TestMoreCertain(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(encode(f, sample()))
 	f.Add([]byte("{}"))
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	fuzztest.Run(f, func(t *testing.T, raw []byte) {
 		r, err := receipt.Decode(raw)
 		if err != nil {
 			return

@@ -16,6 +16,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/digestio"
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/httpx"
 )
 
@@ -128,7 +129,7 @@ func FuzzBearerChallenge(f *testing.F) {
 	f.Add(`Bearer realm="https://a/t",service="s",scope="x y"`)
 	f.Add(`Basic realm="a, b=c", Bearer realm="r\"q", Negotiate`)
 	f.Add(`=,= "`)
-	f.Fuzz(func(t *testing.T, s string) {
+	fuzztest.Run(f, func(t *testing.T, s string) {
 		params, ok := bearerChallenge(http.Header{"Www-Authenticate": {s}})
 		if !ok && len(params) > 0 && len(s) == 0 {
 			t.Error("parameters out of nothing")

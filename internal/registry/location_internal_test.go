@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/httpx"
 )
 
@@ -76,7 +77,7 @@ func FuzzLocation(f *testing.F) {
 	for _, s := range []string{"/v2/team/app/blobs/uploads/1?x=y", "http://10.0.0.1/v2/team/app/blobs/uploads/..", "//e/v2/team/app/blobs/uploads/%2e%2e", "https://nexus.local/ctx/repository/docker/v2/../../x", "a\x00b"} {
 		f.Add(s)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
+	fuzztest.Run(f, func(t *testing.T, s string) {
 		for _, base := range []string{"http://r.local:5000", "https://nexus.local/ctx/repository/docker"} {
 			_, _ = locate(t, base, s, true)
 			_, _ = locate(t, base, s, false)

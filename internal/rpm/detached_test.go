@@ -14,6 +14,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpmtest"
@@ -167,7 +168,7 @@ func FuzzVerifyDetached(f *testing.F) {
 	f.Add(rpmtest.SignV3(f, key, crypto.SHA1, content))
 	f.Add(append(bytes.Clone(good), 0xc2, 0xff, 0xff, 0xff, 0xff, 0xff))
 	ring := rpmtest.Ring(key)
-	f.Fuzz(func(t *testing.T, sig []byte) {
+	fuzztest.Run(f, func(t *testing.T, sig []byte) {
 		if _, err := rpm.VerifyDetached([]byte("another content"), sig, ring); err == nil {
 			t.Error("good for another content")
 		}

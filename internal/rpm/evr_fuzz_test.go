@@ -1,6 +1,10 @@
 package rpm
 
-import "testing"
+import (
+	"testing"
+
+	"airbundle/internal/fuzztest"
+)
 
 // FuzzCompareEVR looks for versions that panic, or that have no order: the order of two must
 // be that of the two the other way around, and of three it must not go in a circle.
@@ -12,7 +16,7 @@ func FuzzCompareEVR(f *testing.F) {
 	} {
 		f.Add(s[0], s[1], s[2])
 	}
-	f.Fuzz(func(t *testing.T, a, b, c string) {
+	fuzztest.Run(f, func(t *testing.T, a, b, c string) {
 		ab, ba := CompareEVR(a, b), CompareEVR(b, a)
 		if sign(ab) != -sign(ba) {
 			t.Errorf("%q to %q is %d, the other way around %d", a, b, ab, ba)

@@ -22,6 +22,7 @@ import (
 	"github.com/google/rpmpack"
 	"github.com/sassoftware/go-rpmutils"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpmtest"
 )
@@ -371,7 +372,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(signed.Bytes())
 	f.Add(append(bytes.Clone(p.Lead), rpmtest.HeaderBytes(3, 100, make([]byte, 148))...))
 	ring := rpmtest.Ring(key)
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		if p, err := rpm.Read(bytes.NewReader(data)); (p == nil) == (err == nil) {
 			t.Errorf("Read() = %v, %v", p, err)
 		}

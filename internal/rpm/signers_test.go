@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpmtest"
@@ -102,7 +103,7 @@ func FuzzSignatureKeyIDs(f *testing.F) {
 	f.Add(p.WithSignature().Bytes())
 	f.Add(p.WithSignature(rpmtest.BinaryTag(sigRSA, sign(f, key, p.Main)), rpmtest.RawTag(sigOpenPGP, kindStrings, 1, []byte("AAAA\x00"))).Bytes())
 	f.Add(append(bytes.Clone(p.Lead), rpmtest.HeaderBytes(1, 1<<26, nil)...))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		r := bytes.NewReader(data)
 		ids, err := rpm.SignatureKeyIDs(r)
 		if err != nil && len(ids) > 0 {

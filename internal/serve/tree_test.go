@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/rpmtest"
 	"airbundle/internal/serve"
 	"airbundle/internal/target"
@@ -116,7 +117,7 @@ func FuzzPath(f *testing.F) {
 		f.Add("GET", seed)
 	}
 	var s *serve.Server
-	f.Fuzz(func(t *testing.T, method, target string) {
+	fuzztest.Run(f, func(t *testing.T, method, target string) {
 		if s == nil {
 			fix := newFixture(t)
 			fix.onePlatform("quay.io/a:1", 1)

@@ -45,7 +45,7 @@ var (
 
 // forTests are doubles, fixtures and programs beside the product: what they import is
 // free, and nothing of the product may import them.
-var forTests = []string{"internal/nexustest", "internal/registrytest", "internal/rpmtest", "internal/helmtest", "internal/bundletest", "test/", "examples/"}
+var forTests = []string{"internal/nexustest", "internal/registrytest", "internal/rpmtest", "internal/helmtest", "internal/bundletest", "internal/fuzztest", "test/", "examples/"}
 
 type pkg struct {
 	ImportPath, Doc, Name string

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"airbundle/internal/fuzztest"
 )
 
 var asIs = cmp.Options{cmp.AllowUnexported(Catalog{}), cmpopts.EquateEmpty()}
@@ -176,7 +178,7 @@ func FuzzDecode(f *testing.F) {
 		data := encoded(f, c)
 		f.Add(data[len(magic) : len(data)-4])
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
+	fuzztest.Run(f, func(t *testing.T, body []byte) {
 		if _, err := Decode(bytes.NewReader(body)); err == nil && !bytes.HasPrefix(body, []byte(magic)) {
 			t.Error("no magic, and no error")
 		}

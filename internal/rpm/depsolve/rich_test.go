@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/rpm/catalog"
 )
 
@@ -255,7 +256,7 @@ func FuzzRich(f *testing.F) {
 	f.Add("(a >= 1.0-2 with a < 3)")
 	f.Add("(perl(Carp) or libc.so.6()(64bit))")
 	f.Add("((((a")
-	f.Fuzz(func(t *testing.T, text string) {
+	fuzztest.Run(f, func(t *testing.T, text string) {
 		pl := lettersPool("abcd")
 		d := pl.dep(pl.text(text), 0, 0)
 		_ = pl.provides(d)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/rpm/catalog"
 	"airbundle/internal/rpm/repodata"
 )
@@ -46,7 +47,7 @@ func FuzzParsePrimary(f *testing.F) {
 	for _, text := range []string{rich, smallPrimary, primaryOf(minimal("<format><file>/etc/a</file></format>"), minimal(""))} {
 		f.Add([]byte(text))
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		c, err := repodata.ParsePrimary(bytes.NewReader(data))
 		if (c == nil) == (err == nil) {
 			t.Fatalf("ParsePrimary() = %v, %v", c, err)
@@ -79,7 +80,7 @@ func FuzzParsePrimary(f *testing.F) {
 func FuzzParseRepomd(f *testing.F) {
 	f.Add([]byte(wholeRepomd))
 	f.Add(repomdOf("sha256", sha256Zero, "repodata/p.xml"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		m, err := repodata.ParseRepomd(bytes.NewReader(data))
 		if (m == nil) == (err == nil) {
 			t.Fatalf("ParseRepomd() = %v, %v", m, err)
@@ -103,7 +104,7 @@ func FuzzParseRepomd(f *testing.F) {
 func FuzzParseFilelists(f *testing.F) {
 	f.Add([]byte(smallFilelists))
 	wanted := map[string]bool{"/usr/share/a": true, "/usr/bin/a&b": true}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		owners, err := repodata.ParseFilelists(bytes.NewReader(data), wanted)
 		if (owners == nil) == (err == nil) {
 			t.Fatalf("ParseFilelists() = %v, %v", owners, err)
@@ -121,7 +122,7 @@ func FuzzParseModules(f *testing.F) {
 	for _, d := range moduleDocuments {
 		f.Add([]byte(d))
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		m, err := repodata.ParseModules(bytes.NewReader(data))
 		if (m == nil) == (err == nil) {
 			t.Fatalf("ParseModules() = %v, %v", m, err)
@@ -140,7 +141,7 @@ func FuzzParseModules(f *testing.F) {
 
 func FuzzParseComps(f *testing.F) {
 	f.Add([]byte(compsHead + compsGroup + compsEnvironment + "</comps>"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		c, err := repodata.ParseComps(bytes.NewReader(data))
 		if (c == nil) == (err == nil) {
 			t.Fatalf("ParseComps() = %v, %v", c, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/ulikunitz/xz"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/repodata"
 )
@@ -306,7 +307,7 @@ func FuzzReadPrimary(f *testing.F) {
 	f.Add([]byte("\xfd7zXZ\x00"))
 	f.Add([]byte("\x28\xb5\x2f\xfd"))
 	f.Add([]byte("BZh9"))
-	f.Fuzz(func(t *testing.T, primary []byte) {
+	fuzztest.Run(f, func(t *testing.T, primary []byte) {
 		for _, s := range []site{siteOf(primary), {rpm.RepomdPath: primary}} {
 			open := func(_ context.Context, path string) (io.ReadCloser, error) {
 				return io.NopCloser(bytes.NewReader(s[path])), nil

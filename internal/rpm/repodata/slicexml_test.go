@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/rpm/catalog"
 	"airbundle/internal/rpm/repodata"
 	"airbundle/internal/rpmtest"
@@ -301,7 +302,7 @@ func FuzzSliceUpdateinfo(f *testing.F) {
 	f.Add([]byte("<updates><update><pkglist><collection><package name='a' version='1' release='2' arch='x86_64'/><package/></collection></pkglist></update></updates>"))
 	f.Add(mustPack(updatesOf(update("ONE", collection(pkgA)))))
 	nevras := []string{"a-1-2.x86_64", "app-1.0-1.x86_64"}
-	f.Fuzz(func(t *testing.T, doc []byte) {
+	fuzztest.Run(f, func(t *testing.T, doc []byte) {
 		out, err := repodata.SliceUpdateinfo([]io.Reader{bytes.NewReader(doc)}, nevras)
 		if err != nil || out == nil {
 			return

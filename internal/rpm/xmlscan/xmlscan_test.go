@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/rpm/xmlscan"
 )
 
@@ -149,7 +150,7 @@ func TestNumbers(t *testing.T) {
 func FuzzScanner(f *testing.F) {
 	f.Add([]byte("<a x='1'><b>t&amp;</b><text> x<![CDATA[<]]></text><c/></a>"))
 	f.Add([]byte("<?xml version=\"1.0\"?><!DOCTYPE a><a>\r\n<!-- c --><b k=\"&lt;\"/></a>"))
-	f.Fuzz(func(t *testing.T, doc []byte) {
+	fuzztest.Run(f, func(t *testing.T, doc []byte) {
 		var got []string
 		s := xmlscan.New(bytes.NewReader(doc))
 		var element func()

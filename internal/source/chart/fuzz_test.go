@@ -8,6 +8,8 @@ import (
 
 	"github.com/distribution/reference"
 	"go.yaml.in/yaml/v3"
+
+	"airbundle/internal/fuzztest"
 )
 
 // Whatever an index names, it leads to no file of this machine unless it lies on it, and
@@ -17,7 +19,7 @@ func FuzzJoin(f *testing.F) {
 		f.Add("https://h/charts?t=1", ref)
 		f.Add("file:charts", ref)
 	}
-	f.Fuzz(func(t *testing.T, repo, ref string) {
+	fuzztest.Run(f, func(t *testing.T, repo, ref string) {
 		base, err := url.Parse(repo)
 		if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
 			return
@@ -41,7 +43,7 @@ func FuzzWalk(f *testing.F) {
 	f.Add([]byte("image: {registry: quay.io, repository: a/b, tag: 1.20, digest: sha256:00}"), false)
 	f.Add([]byte("a: [{image: busybox}, {1: {image: [x]}}, '--x=quay.io/a/b:1']"), true)
 	f.Add([]byte("image: {name: '{{ x }}', tag: ':'}\nsidecarImage: a b"), false)
-	f.Fuzz(func(t *testing.T, raw []byte, final bool) {
+	fuzztest.Run(f, func(t *testing.T, raw []byte, final bool) {
 		var doc any
 		if yaml.Unmarshal(raw, &doc) != nil {
 			return

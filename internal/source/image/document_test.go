@@ -6,6 +6,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/manifest"
 )
 
@@ -77,7 +78,7 @@ func FuzzNewDocument(f *testing.F) {
 	f.Add([]byte(`{"schemaVersion":2,"config":`+someDesc+`,"layers":[]}`), manifest.MediaTypeDockerManifest)
 	f.Add([]byte(`{"schemaVersion":2,"manifests":[{}]}`), "")
 	f.Add([]byte(`{"schemaVersion":1e0,"a":[[[[`), "text/html")
-	f.Fuzz(func(t *testing.T, raw []byte, declared string) {
+	fuzztest.Run(f, func(t *testing.T, raw []byte, declared string) {
 		doc, err := newDocument("here", raw, "", declared)
 		if err != nil {
 			return

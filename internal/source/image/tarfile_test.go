@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/report"
 )
 
@@ -219,7 +220,7 @@ func FuzzLocate(f *testing.F) {
 	f.Add(tarBytes(f, tarEntry{name: "a", body: "content"}, tarEntry{name: "b", link: "a", typ: tar.TypeSymlink}))
 	f.Add(tarBytes(f, tarEntry{name: strings.Repeat("long/", 60) + "x", body: "x"}))
 	f.Add(sparseTar(f))
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	fuzztest.Run(f, func(t *testing.T, raw []byte) {
 		entries, err := locate(bytes.NewReader(raw), int64(len(raw)))
 		if err != nil {
 			return

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/fuzztest"
 )
 
 var (
@@ -140,7 +142,7 @@ func FuzzParseChecksums(f *testing.F) {
 	f.Add([]byte("SHA256 (f) = " + hexA + "\nMD5 (f) = " + hexA[:32]))
 	f.Add([]byte(`\` + hexA + ` *a\nb` + "\r\n"))
 	f.Add([]byte("-----BEGIN PGP SIGNED MESSAGE-----\n\n" + hexA))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		sums, err := parseChecksums(data)
 		if err != nil {
 			return

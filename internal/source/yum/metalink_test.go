@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
@@ -219,7 +220,7 @@ func FuzzMetalink(f *testing.F) {
 	f.Add(metalinkOf([]string{"http://a.example"}, hashOf("sha1", nil), hashOf("sha512", nil)))
 	f.Add([]byte("<metalink><files><file name='repomd.xml'/></files></metalink>"))
 	f.Add([]byte("<!DOCTYPE a [<!ENTITY b 'c'>]><metalink>&b;</metalink>"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		l := &list{}
 		if err := l.readMetalink(data, "x86_64", slog.New(slog.DiscardHandler)); err != nil {
 			return

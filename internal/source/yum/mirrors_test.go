@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"airbundle/internal/fuzztest"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
 	"airbundle/internal/rpmtest"
@@ -133,7 +134,7 @@ func FuzzMirrorList(f *testing.F) {
 	f.Add([]byte("# comment\nhttp://a.example/$basearch/\nftp://b.example/\n\nInvalid release\n"))
 	f.Add([]byte("\xef\xbb\xbfhttps://a.example/?token=1\r\nhttp://u:p@h/"))
 	f.Add([]byte("<html>"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	fuzztest.Run(f, func(t *testing.T, data []byte) {
 		l := &list{}
 		if l.readMirrorList(data, "x86_64") == nil {
 			checkList(t, l)

@@ -101,9 +101,18 @@ func assemble(t *Table, tableRaw, rootRaw []byte, sets []set) (*Bundle, error) {
 	for _, e := range t.Blobs {
 		b.byDigest[e.Digest] = e.Descriptor()
 	}
-	for d := range b.generated {
-		if _, ok := b.byDigest[d]; !ok && d != b.Root.Digest && d != b.tableDesc.Digest {
-			return nil, fmt.Errorf("table: blob %s is not listed", d)
+	want := []ocispec.Descriptor{emptyDescriptor()}
+	for _, s := range sets {
+		want = append(want, s.desc)
+	}
+	for _, d := range want {
+		// New would list it so: as itself, or as what else the same bytes are.
+		e, ok := b.byDigest[d.Digest]
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("table: blob %s is not listed", d.Digest)
+		case e.Size != d.Size || compareTypes(d.MediaType, e.MediaType) < 0:
+			return nil, fmt.Errorf("table: blob %s is listed as %d bytes of %s, it is %d bytes of %s", d.Digest, e.Size, e.MediaType, d.Size, d.MediaType)
 		}
 	}
 	b.orderBlobs()

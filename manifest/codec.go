@@ -206,7 +206,7 @@ func (t *Table) sortBlobs() error {
 		if ok && have.Size != b.Size {
 			return fmt.Errorf("blob %s is said to have %d bytes and %d bytes", b.Digest, have.Size, b.Size)
 		}
-		if !ok || cmp.Or(cmp.Compare(vague(b.MediaType), vague(have.MediaType)), cmp.Compare(b.MediaType, have.MediaType)) < 0 {
+		if !ok || compareTypes(b.MediaType, have.MediaType) < 0 {
 			byDigest[b.Digest] = b
 		}
 	}
@@ -216,6 +216,11 @@ func (t *Table) sortBlobs() error {
 	}
 	slices.SortFunc(t.Blobs, compareBlobs)
 	return nil
+}
+
+// compareTypes is negative when of two media types of one digest the first is kept.
+func compareTypes(a, b string) int {
+	return cmp.Or(cmp.Compare(vague(a), vague(b)), cmp.Compare(a, b))
 }
 
 // vague ranks media types: a manifest that is carried as a plain file, too, must stay a

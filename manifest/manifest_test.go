@@ -244,6 +244,14 @@ func TestOpenIsStrict(t *testing.T) {
 		"generated left out": func() ([]byte, []byte) {
 			return relink(strings.Replace(string(table), fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":2},`, ocispec.MediaTypeEmptyJSON, digest.FromBytes(emptyJSON)), "", 1))
 		},
+		"generated of another type": func() ([]byte, []byte) {
+			d := setsOf(t)[0].desc
+			return relink(strings.Replace(string(table), fmt.Sprintf(`{"mediaType":%q,"digest":%q`, d.MediaType, d.Digest), fmt.Sprintf(`{"mediaType":"application/x+json","digest":%q`, d.Digest), 1))
+		},
+		"generated of another size": func() ([]byte, []byte) {
+			d := setsOf(t)[0].desc
+			return relink(strings.Replace(string(table), fmt.Sprintf(`%q,"size":%d`, d.Digest, d.Size), fmt.Sprintf(`%q,"size":%d`, d.Digest, d.Size+1), 1))
+		},
 		"size of the table": func() ([]byte, []byte) {
 			return bytes.Replace(root, fmt.Appendf(nil, `"size":%d`, len(table)), []byte(`"size":99999999999`), 1), table
 		},
@@ -264,6 +272,15 @@ func TestOpenIsStrict(t *testing.T) {
 			t.Errorf("byte %d of the table flipped (%q): accepted", i, bad[max(0, i-20):min(len(bad), i+20)])
 		}
 	}
+}
+
+func setsOf(t *testing.T) []set {
+	t.Helper()
+	sets, err := mustNew(t, sample()).Table.sets()
+	if err != nil || len(sets) == 0 {
+		t.Fatalf("%d sets, %v", len(sets), err)
+	}
+	return sets
 }
 
 // harmless says that a flipped byte lies in a free text or number, where another value

@@ -55,7 +55,11 @@ func (n *Nexus) Settings(ctx context.Context, format, kind, name string) (Settin
 		return Settings{}, fmt.Errorf("%q is no repository name", name)
 	}
 	var s Settings
-	err := n.getJSON(ctx, n.rest(nil, "v1", "repositories", format, kind, name), maxRepositories, &s)
+	u := n.rest(nil, "v1", "repositories", format, kind, name)
+	err := n.getJSON(ctx, u, maxRepositories, &s)
+	if err == nil && s.Name != name {
+		err = isItNexus(fmt.Errorf("read %s: the answer is about %.100q", httpx.RedactURL(u), s.Name))
+	}
 	if err == nil {
 		return s, nil
 	}

@@ -37,9 +37,14 @@ const rate = 1_500_000
 
 func newWorkshop(t *testing.T) *workshop {
 	t.Helper()
-	w := &workshop{fixture: work(t)}
-	src := origin.Start(t, w.fixture, origin.Options{Rate: rate})
-	w.bundler = program{"bundler", []string{"BUNDLER_PLAIN_HTTP=" + src.Host, "BUNDLER_JOBS=4", "BUNDLER_OUTPUT=json"}}
+	return newWorkshopAt(t, work(t), origin.Options{Rate: rate})
+}
+
+func newWorkshopAt(t *testing.T, f *bundletest.Fixture, o origin.Options) *workshop {
+	t.Helper()
+	w := &workshop{fixture: f}
+	src := origin.Start(t, w.fixture, o)
+	w.bundler = program{name: "bundler", env: []string{"BUNDLER_PLAIN_HTTP=" + src.Host, "BUNDLER_JOBS=4", "BUNDLER_OUTPUT=json"}}
 	dir := t.TempDir()
 	w.lock = filepath.Join(dir, "work.lock.yaml")
 	raw, err := src.Lock.Encode()

@@ -51,11 +51,13 @@ func TestMain(m *testing.M) {
 type program struct {
 	name string
 	env  []string
+	dir  string // where it works; "" is that of the test
 }
 
 func (p program) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, p.name), args...)
+	cmd.Dir = p.dir
 	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}, p.env...)
 	return cmd
 }

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -41,7 +42,7 @@ func bundle(t *testing.T) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "work.bundle.tar")
-	bundler := program{"bundler", []string{"BUNDLER_PLAIN_HTTP=" + src.Host}}
+	bundler := program{name: "bundler", env: []string{"BUNDLER_PLAIN_HTTP=" + src.Host}}
 	bundler.run(t, 0, nil, "build", filepath.Join(dir, "lock.yaml"), "-o", path)
 	return path
 }
@@ -68,7 +69,7 @@ func killedPush(t *testing.T, start func(t *testing.T) *server) {
 	path := bundle(t)
 	first := start(t)
 	var all pushed
-	seeder := program{"seeder", first.env}
+	seeder := program{name: "seeder", env: first.env}
 	first.pace(true)
 	whole := seeder.run(t, 0, &all, append([]string{"push", path, "--jobs", "3", "--output", "json"}, first.flags...)...)
 	atRandomMoments(t, whole, func(t *testing.T, r *rand.Rand, after time.Duration) outcome {
@@ -80,7 +81,7 @@ func killedPush(t *testing.T, start func(t *testing.T) *server) {
 			after := time.Duration(r.Float64() * float64(whole))
 			again = fmt.Sprintf("killed again after %v: %s; ", after.Round(time.Millisecond), s.killed(t, after, push))
 		}
-		seeder := program{"seeder", s.env}
+		seeder := program{name: "seeder", env: s.env}
 		var rerun, rest pushed
 		took := seeder.run(t, 0, &rerun, push...)
 		if rerun.Summary.Sent > all.Summary.Sent {
@@ -99,7 +100,7 @@ func killedPush(t *testing.T, start func(t *testing.T) *server) {
 func (s *server) killed(t *testing.T, after time.Duration, push []string) (state string) {
 	t.Helper()
 	s.pace(true)
-	program{"seeder", s.env}.kill(t, after, push...)
+	program{name: "seeder", env: s.env}.kill(t, after, push...)
 	s.pace(false)
 	return s.tags(t)
 }
@@ -143,10 +144,13 @@ func (s *server) follow(t *testing.T, repo, ref string, want digest.Digest) bool
 		s.follow(t, repo, string(m.Digest), m.Digest)
 	}
 	for _, b := range node.Blobs() {
-		head := s.ask(t, http.MethodHead, repo+"/blobs/"+string(b.Digest))
-		head.Body.Close()
-		if head.StatusCode != http.StatusOK || head.ContentLength != b.Size {
-			t.Errorf("%s:%s is visible, its blob %s is not there: %s, %d bytes of %d", repo, ref, b.Digest, head.Status, head.ContentLength, b.Size)
+		blob := s.ask(t, http.MethodGet, repo+"/blobs/"+string(b.Digest))
+		hash := sha256.New()
+		n, err := io.Copy(hash, blob.Body)
+		blob.Body.Close()
+		got := digest.NewDigest(digest.SHA256, hash)
+		if blob.StatusCode != http.StatusOK || err != nil || n != b.Size || got != b.Digest {
+			t.Errorf("%s:%s is visible, its blob %s is not there: %s, %d bytes of %d, %s, %v", repo, ref, b.Digest, blob.Status, n, b.Size, got, err)
 		}
 	}
 	return true
@@ -190,29 +194,30 @@ func (b slowBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestKilledPushToRegistry(t *testing.T) {
-	killedPush(t, func(t *testing.T) *server {
-		var slow atomic.Bool
-		var cut atomic.Int64
-		r := registrytest.Start(t, registrytest.Options{Wrap: func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-				if slow.Load() {
-					time.Sleep(pause)
-				}
-				if req.Body != http.NoBody {
-					req = req.Clone(req.Context()) // net/http looks at its own request's body
-					req.Body = slowBody{req.Body, &slow, &cut}
-				}
-				next.ServeHTTP(w, req)
-			})
-		}})
-		return &server{
-			v2:    r.URL.String() + "/v2",
-			flags: []string{"--registry", r.Host, "--plain-http", r.Host, "--only", "image"},
-			pace:  slow.Store,
-			cut:   func() int { return int(cut.Load()) },
-		}
-	})
+func TestKilledPushToRegistry(t *testing.T) { killedPush(t, startRegistry) }
+
+// startRegistry runs a registry that takes the images.
+func startRegistry(t *testing.T) *server {
+	var slow atomic.Bool
+	var cut atomic.Int64
+	r := registrytest.Start(t, registrytest.Options{Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if slow.Load() {
+				time.Sleep(pause)
+			}
+			if req.Body != http.NoBody {
+				req = req.Clone(req.Context()) // net/http looks at its own request's body
+				req.Body = slowBody{req.Body, &slow, &cut}
+			}
+			next.ServeHTTP(w, req)
+		})
+	}})
+	return &server{
+		v2:    r.URL.String() + "/v2",
+		flags: []string{"--registry", r.Host, "--plain-http", r.Host, "--only", "image"},
+		pace:  slow.Store,
+		cut:   func() int { return int(cut.Load()) },
+	}
 }
 
 // declared is the length that the client named for the body.
@@ -221,9 +226,12 @@ func declared(e nexustest.Entry) int64 {
 	return n
 }
 
-func TestKilledPushToNexus(t *testing.T) {
+func TestKilledPushToNexus(t *testing.T) { killedPush(t, startNexus(t)) }
+
+// startNexus returns what runs a Nexus that takes everything.
+func startNexus(t *testing.T) func(t *testing.T) *server {
 	f := work(t)
-	killedPush(t, func(t *testing.T) *server {
+	return func(t *testing.T) *server {
 		n := nexustest.Start(t, nexustest.Options{
 			Repositories: []nexustest.Repository{
 				{Name: "docker-hosted", Format: "docker"}, {Name: "yum-hosted", Format: "yum", Depth: 2}, {Name: "raw-hosted", Format: "raw"},
@@ -268,5 +276,5 @@ func TestKilledPushToNexus(t *testing.T) {
 				}
 			},
 		}
-	})
+	}
 }

@@ -64,10 +64,18 @@ func (d disk) room(f *os.File, size int64) (need, have int64) {
 	return need, int64(st.Bavail) * st.Bsize
 }
 
+// maxFAT is the largest file of FAT32, whose directory entries have 32 bits for a size
+// (Microsoft, FAT32 File System Specification, 1.03, DIR_FileSize).
+const maxFAT = 1<<32 - 1
+
 // check refuses a size that cannot fit, before anything is changed.
 func (d disk) check(f *os.File, size int64) error {
 	var lim unix.Rlimit
 	if err := d.getrlimit(unix.RLIMIT_FSIZE, &lim); err == nil && lim.Cur < uint64(size) {
+		return tooLarge(f, size)
+	}
+	var st unix.Statfs_t
+	if err := d.statfs(int(f.Fd()), &st); err == nil && st.Type == unix.MSDOS_SUPER_MAGIC && size > maxFAT {
 		return tooLarge(f, size)
 	}
 	if need, have := d.room(f, size); have >= 0 && need > have {
@@ -105,6 +113,6 @@ func (d disk) reserve(f *os.File, size int64) error {
 }
 
 func tooLarge(f *os.File, size int64) error {
-	return fmt.Errorf("an archive of %d bytes is more than the file system or ulimit allows for one file, write it to another one, such as ext4, xfs, NTFS or exFAT: %w",
+	return fmt.Errorf("an archive of %d bytes is more than the file system or ulimit allows for one file, write it to another one, such as ext4, xfs, NTFS or exFAT, or carry less at a time with --arch or --group: %w",
 		size, &fs.PathError{Op: "reserve", Path: f.Name(), Err: syscall.EFBIG})
 }

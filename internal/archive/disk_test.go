@@ -225,3 +225,24 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// FAT32 has room for 5 GB, and no file so large: that is told before the download.
+func TestFileTooLargeForFAT(t *testing.T) {
+	stick := roomy()
+	stick.statfs = func(_ int, st *unix.Statfs_t) error {
+		*st = unix.Statfs_t{Type: unix.MSDOS_SUPER_MAGIC, Blocks: 1 << 30, Bavail: 1 << 30, Bsize: 4096}
+		return nil
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "a.tar.part"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := stick.check(f, 1<<32-1); err != nil {
+		t.Errorf("the largest file: %v", err)
+	}
+	err = stick.check(f, 1<<32)
+	if !errors.Is(err, unix.EFBIG) || !strings.Contains(err.Error(), "exFAT") || !strings.Contains(err.Error(), "--arch") {
+		t.Errorf("4 GiB: %v", err)
+	}
+}

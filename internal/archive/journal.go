@@ -24,9 +24,9 @@ type LockedError struct {
 
 func (e *LockedError) Error() string {
 	if e.PID == 0 {
-		return fmt.Sprintf("%s: another process is writing it", e.Path)
+		return fmt.Sprintf("%s: another process is writing it: wait until it has ended", e.Path)
 	}
-	return fmt.Sprintf("%s: process %d on %s is writing it", e.Path, e.PID, e.Host)
+	return fmt.Sprintf("%s: process %d on %s is writing it: wait until it has ended, or end it", e.Path, e.PID, e.Host)
 }
 
 // A journal stands beside an unfinished archive. Its first line names the version,
@@ -34,8 +34,10 @@ func (e *LockedError) Error() string {
 // each blob that it finished. What it names is a hint where to look, never proof.
 // The lock on the archive is a lock on this file: it dies with its process.
 type journal struct {
-	path string
-	f    *os.File
+	path  string
+	f     *os.File
+	made  bool // nothing was noted in it before
+	owned bool // that this process writes is noted
 }
 
 const (
@@ -69,7 +71,7 @@ func lockJournal(path string) (_ *journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{path, f}
+	j := &journal{path: path, f: f}
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -84,12 +86,21 @@ func lockJournal(path string) (_ *journal, err error) {
 		pid, host := j.owner()
 		return nil, &LockedError{Path: strings.TrimSuffix(path, journalSuffix), PID: pid, Host: host}
 	case err != nil:
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	case !stillNamed(f, path):
+		return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
+	}
+	switch named, err := stillNamed(f, path); {
+	case err != nil:
+		return nil, err
+	case !named:
 		// The process before us finished between our open and our lock: we hold
 		// the lock on a file that nobody will look at.
 		return nil, errMoved
 	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	j.made = st.Size() == 0
 	return j, nil
 }
 
@@ -100,21 +111,28 @@ func openOwn(path string, flags int, perm os.FileMode) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
+	}
+	if err != nil {
 		f.Close()
-		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
+		return nil, err
 	}
 	return f, nil
 }
 
 // stillNamed says whether path still means the open file f.
-func stillNamed(f *os.File, path string) bool {
+func stillNamed(f *os.File, path string) (bool, error) {
 	named, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	open, err := f.Stat()
-	return err == nil && os.SameFile(open, named)
+	return err == nil && os.SameFile(open, named), err
 }
 
 // lines calls line with the words of each whole line; a torn last line is left out.
@@ -178,11 +196,16 @@ func (j *journal) begin(l *Layout) error {
 // own notes that this process writes now. The line break before it ends a line
 // that a crash has torn.
 func (j *journal) own() error {
+	if j.owned {
+		return nil
+	}
 	host, err := os.Hostname()
 	if err != nil || host == "" {
 		host = "unknown"
 	}
-	return j.write(fmt.Sprintf("\n%s %d %s\n", journalOwner, os.Getpid(), host))
+	err = j.write(fmt.Sprintf("\n%s %d %s\n", journalOwner, os.Getpid(), host))
+	j.owned = err == nil
+	return err
 }
 
 // add notes that a blob is finished.
@@ -196,12 +219,9 @@ func (j *journal) write(s string) error {
 }
 
 // reset forgets everything, so that no slot will be trusted.
-func (j *journal) reset() error { return j.f.Truncate(0) }
-
-// empty says whether nothing was ever noted.
-func (j *journal) empty() bool {
-	st, err := j.f.Stat()
-	return err == nil && st.Size() == 0
+func (j *journal) reset() error {
+	j.owned = false
+	return j.f.Truncate(0)
 }
 
 // remove takes the file away while the lock is still held.
@@ -211,25 +231,4 @@ func (j *journal) remove() error {
 		return nil
 	}
 	return err
-}
-
-// Tidy removes the journal that a process left beside a finished archive when it was
-// killed between the rename and the end. Where an unfinished archive or another process
-// is at work, it does nothing.
-func Tidy(path string) error {
-	for _, suffix := range []string{journalSuffix, partSuffix} {
-		_, err := os.Lstat(path + suffix)
-		if missing := errors.Is(err, fs.ErrNotExist); missing != (suffix == partSuffix) {
-			return nil
-		}
-	}
-	j, err := openJournal(path + journalSuffix)
-	if _, busy := errors.AsType[*LockedError](err); busy {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer j.f.Close()
-	return os.Remove(j.path)
 }

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"airbundle/internal/fuzztest"
+	"airbundle/internal/report"
 )
 
 // A journal that a crash tore at any byte costs what its lost lines named, no more,
@@ -46,9 +48,9 @@ func TestJournalTornAnywhere(t *testing.T) {
 	}
 }
 
-// namedIn counts the blobs that whole lines of a journal name.
+// namedIn counts the blobs that lines of a journal name, the last one also without its end.
 func namedIn(journal []byte, s *sample) (n int) {
-	whole := string(journal[:bytes.LastIndexByte(journal, '\n')+1])
+	whole := string(journal) + "\n" // which a claim writes
 	for _, d := range s.layout.Blobs() {
 		if strings.Contains(whole, "\nfilled "+d.Digest.String()+"\n") {
 			n++
@@ -115,8 +117,8 @@ func FuzzJournal(f *testing.F) {
 	})
 }
 
-// Tidy takes away what a run left that was killed at its very end, and nothing else.
-func TestTidy(t *testing.T) {
+// A released claim takes away what a run left that was killed at its very end, and nothing else.
+func TestRelease(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		files []string
@@ -129,9 +131,13 @@ func TestTidy(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			for _, name := range test.files {
-				writeFile(t, dir, name, nil)
+				writeFile(t, dir, name, []byte("something"))
 			}
-			if err := Tidy(filepath.Join(dir, "a.tar")); err != nil {
+			c, err := Reserve(filepath.Join(dir, "a.tar"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(c.Release(), c.Release()); err != nil {
 				t.Fatal(err)
 			}
 			if got := dirNames(t, dir); strings.Join(got, " ") != strings.Join(test.left, " ") {
@@ -140,14 +146,59 @@ func TestTidy(t *testing.T) {
 		})
 	}
 	t.Run("another at work", func(t *testing.T) {
-		dir := t.TempDir()
-		j, err := openJournal(filepath.Join(dir, "a.tar"+journalSuffix))
+		path := filepath.Join(t.TempDir(), "a.tar")
+		c, err := Reserve(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer j.f.Close()
-		if err := Tidy(filepath.Join(dir, "a.tar")); err != nil || !exists(j.path) {
-			t.Errorf("the journal of another: %v", err)
+		defer c.Release()
+		_, err = Reserve(path)
+		if locked, ok := errors.AsType[*LockedError](err); !ok || locked.PID != os.Getpid() || locked.Host == "" || !exists(path+journalSuffix) {
+			t.Errorf("the claim of another: %v", err)
 		}
 	})
+	t.Run("not a file", func(t *testing.T) {
+		if _, err := Reserve(t.TempDir()); report.Classify(err) != report.ClassLocal {
+			t.Errorf("a directory: %v", err)
+		}
+	})
+}
+
+// A claim is held from before the layout is known until the archive has its name.
+func TestClaimPassesOn(t *testing.T) {
+	s := mixed(t)
+	path := filepath.Join(t.TempDir(), "a.tar")
+	for range 2 { // a fresh archive and one that is continued
+		c, err := Reserve(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := Create(t.Context(), path, s.layout, CreateOptions{Claim: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Release(); err != nil {
+			t.Error(err)
+		}
+		if _, err := Reserve(path); report.Classify(err) != report.ClassLocked {
+			t.Errorf("a second claim: %v", err)
+		}
+		if n := strings.Count(string(readFile(t, path+journalSuffix)), journalOwner); n < 1 {
+			t.Errorf("the journal names %d owners", n)
+		}
+		if _, err := Create(t.Context(), path, s.layout, CreateOptions{Claim: c}); err == nil {
+			t.Error("a claim was used twice")
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := create(t, s, path)
+	s.fill(t, w, w.Missing(), 1)
+	if err := w.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	if got := dirNames(t, filepath.Dir(path)); len(got) != 1 {
+		t.Errorf("left %v", got)
+	}
 }

@@ -22,6 +22,7 @@ import (
 type CreateOptions struct {
 	Jobs     int           // how many kept blobs are hashed at a time; default: one per processor
 	Progress progress.Sink // told of the hashing of what is kept; nil: nobody
+	Claim    *Claim        // on this archive; nil: Create makes its own
 
 	disk disk
 }
@@ -74,16 +75,12 @@ func Create(ctx context.Context, path string, l *Layout, o CreateOptions) (_ *Wr
 	defer func() {
 		if err != nil {
 			w.abandon()
-			if _, ok := errors.AsType[*LockedError](err); !ok {
+			if w.journal != nil { // Reserve says it by itself
 				err = fmt.Errorf("create %s: %w", path, err)
 			}
 		}
 	}()
-	// Only a file is replaced: as root, a rename would take the place of /dev/null.
-	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "replace", Path: path, Err: errors.New("not a regular file")}
-	}
-	if w.journal, err = openJournal(path + journalSuffix); err != nil {
+	if w.journal, err = o.Claim.take(path); err != nil {
 		return nil, err
 	}
 	named, err := w.openPart()
@@ -206,7 +203,11 @@ func (w *Writer) seal() error {
 		// rest clean: what is read back from now on proves nothing about the disk.
 		return errors.Join(w.explain(err), w.journal.reset())
 	}
-	if part := w.f.Name(); !stillNamed(w.f, part) {
+	part := w.f.Name()
+	switch named, err := stillNamed(w.f, part); {
+	case err != nil:
+		return err
+	case !named:
 		return &fs.PathError{Op: "rename", Path: part, Err: errors.New("it was replaced or removed by another program")}
 	}
 	// Some network file systems report lost writes here and not before.
@@ -244,8 +245,12 @@ func (w *Writer) Discard() error {
 		return nil
 	}
 	var errs []error
-	if w.f != nil && stillNamed(w.f, w.f.Name()) {
-		errs = append(errs, os.Remove(w.f.Name()))
+	if w.f != nil {
+		named, err := stillNamed(w.f, w.f.Name())
+		if named {
+			err = os.Remove(w.f.Name())
+		}
+		errs = append(errs, err)
 	}
 	errs = append(errs, w.journal.remove(), w.Close())
 	return errors.Join(errs...)
@@ -257,7 +262,7 @@ func (w *Writer) abandon() {
 	case w.journal == nil:
 	case w.fresh:
 		_ = w.Discard()
-	case w.journal.empty():
+	case w.journal.made:
 		_ = w.journal.remove()
 		fallthrough
 	default:

@@ -34,6 +34,9 @@ type Options struct {
 	Jobs     int           // blobs fetched at once; 0 means 8
 	Progress progress.Sink // default progress.Discard
 	Done     func(Fetched) // told of each blob that is in its slot, from several goroutines
+
+	// Claim is that on the archive, released when Run ends; nil: Run makes its own.
+	Claim *archive.Claim
 }
 
 // A Fetched is one blob that was fetched into its slot.
@@ -66,10 +69,11 @@ func (e *BlobError) Error() string {
 func (e *BlobError) Unwrap() error { return e.Err }
 
 // Run builds the archive of p at path. Where that archive stands already, it is read and
-// checked, and nothing is fetched; any other file at path is replaced at the very end. What a killed run left beside path is continued. On failure nothing stands
-// at path that was not there before, finished slots are kept for the next run, and the
+// checked, and nothing is fetched; any other file at path is replaced at the very end.
+// What a killed run left beside path is continued. On failure nothing stands at path
+// that was not there before, finished slots are kept for the next run, and the
 // error joins a *BlobError for each blob that is missing.
-func Run(ctx context.Context, p *plan.Plan, path string, o Options) (*Result, error) {
+func Run(ctx context.Context, p *plan.Plan, path string, o Options) (_ *Result, err error) {
 	layout, err := archive.NewLayout(p.Bundle.Index(), p.Bundle.Blobs())
 	if err != nil {
 		return nil, fmt.Errorf("lay out the archive: %w", err)
@@ -79,13 +83,19 @@ func Run(ctx context.Context, p *plan.Plan, path string, o Options) (*Result, er
 		sink = progress.Discard
 	}
 	o.Jobs = cmp.Or(o.Jobs, 8)
+	if o.Claim == nil {
+		if o.Claim, err = archive.Reserve(path); err != nil {
+			return nil, err
+		}
+	}
+	defer func() { err = errors.Join(err, o.Claim.Release()) }()
 	switch already, err := whole(ctx, p, path, sink, o); {
 	case err != nil:
 		return nil, err
 	case already:
-		return &Result{Size: layout.Size(), Kept: layout.Size()}, archive.Tidy(path)
+		return &Result{Size: layout.Size(), Kept: layout.Size()}, nil
 	}
-	w, err := archive.Create(ctx, path, layout, archive.CreateOptions{Jobs: o.Jobs, Progress: sink})
+	w, err := archive.Create(ctx, path, layout, archive.CreateOptions{Jobs: o.Jobs, Progress: sink, Claim: o.Claim})
 	if err != nil {
 		return nil, err
 	}

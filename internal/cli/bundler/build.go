@@ -75,6 +75,14 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	if err != nil {
 		return err
 	}
+	// Before anything is downloaded: who else writes it, and whether it can be written.
+	var claim *archive.Claim
+	if !o.dryRun {
+		if claim, err = archive.Reserve(o.out); err != nil {
+			return err
+		}
+		defer claim.Release()
+	}
 	sources := plan.Sources{Images: images, Files: files, Charts: chartSource(images, files, log), Metadata: repodata.CheckSlice}
 	p, err := plan.Make(ctx, lock, sources, plan.Options{Jobs: int(o.jobs), Arches: o.arches, Groups: o.groups})
 	if err != nil {
@@ -91,7 +99,7 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	blobs, bytes := p.Remote()
 	talk.Printf("%s: %d blobs, %s to fetch", p.Bundle.Table.Name, blobs, cli.Bytes(bytes))
 	bar := cli.NewBar(s, o.results.Quiet, "build", bytes)
-	res, err := build.Run(ctx, p, o.out, build.Options{Jobs: jobs(o.jobs, p), Progress: bar, Done: func(f build.Fetched) {
+	res, err := build.Run(ctx, p, o.out, build.Options{Jobs: jobs(o.jobs, p), Progress: bar, Claim: claim, Done: func(f build.Fetched) {
 		talk.Item("fetched %s %s (%s, %.1f s)", f.Blob.Artifact, f.Blob.Desc.Digest, cli.Bytes(f.Blob.Desc.Size), f.Took.Seconds())
 	}})
 	bar.Finish()

@@ -103,7 +103,7 @@ func (t *LayoutTar) Fetch(ctx context.Context, d ocispec.Descriptor) (io.ReadClo
 	if s.size != d.Size {
 		return nil, fmt.Errorf("%s: blob %s: has %d bytes, not %d", t.path, d.Digest, s.size, d.Size)
 	}
-	return verified(t.f, s.offset, d), nil
+	return verified(ctx, t.f, s.offset, d), nil
 }
 
 // Exists says whether the tar has a blob of that digest and size. It does not look

@@ -66,7 +66,7 @@ func (a *Archive) Fetch(ctx context.Context, d ocispec.Descriptor) (io.ReadClose
 	if err != nil {
 		return nil, err
 	}
-	return verified(a.f, at, d), nil
+	return verified(ctx, a.f, at, d), nil
 }
 
 // Read returns the verified content of a blob that is small by its nature: root and
@@ -127,10 +127,22 @@ func (a *Archive) Section(d digest.Digest) (*io.SectionReader, bool) {
 // Close closes the file. Readers that are still open fail.
 func (a *Archive) Close() error { return a.f.Close() }
 
-// verified returns a reader of the content at offset that checks it against d.
-func verified(f *os.File, offset int64, d ocispec.Descriptor) io.ReadCloser {
-	return io.NopCloser(digestio.NewReader(place(f, offset, d), d))
+// verified returns a reader of the content at offset that checks it against d, and ends
+// with ctx: to hash some gigabytes takes longer than a signal may be left waiting.
+func verified(ctx context.Context, f *os.File, offset int64, d ocispec.Descriptor) io.ReadCloser {
+	r := place(f, offset, d)
+	return io.NopCloser(digestio.NewReader(readerFunc(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return r.Read(p)
+	}), d))
 }
+
+// A readerFunc is an io.Reader.
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // place returns a reader of the content at offset, unverified.
 func place(f *os.File, offset int64, d ocispec.Descriptor) *placed {

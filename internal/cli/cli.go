@@ -126,10 +126,11 @@ func exitCode(err error, started bool) int {
 	if s, ok := errors.AsType[*SignalError](err); ok {
 		return 128 + int(s.Signal)
 	}
-	if !started {
-		return int(report.ClassUsage)
+	class := report.Classify(err)
+	if !started && class != report.ClassLocal { // as a version that cannot be printed
+		class = report.ClassUsage
 	}
-	return int(report.Classify(err))
+	return int(class)
 }
 
 // Usage marks an error as one of the command line.

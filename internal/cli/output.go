@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"airbundle/internal/report"
 )
@@ -56,6 +57,20 @@ func (r *Results) AddFlags(f *pflag.FlagSet, verbose bool) {
 
 // Jobs is a number of things done at once, at least 1.
 type Jobs int
+
+// spare is how many descriptors a program needs beside those of its jobs: the standard
+// streams, Go's own, the archive and its journal, a file that is read for a moment.
+const spare = 12
+
+// Within returns j, or as many as the limit on open files allows where that is less. Each
+// takes up to two descriptors: a connection, and the next one that replaces it.
+func (j Jobs) Within() int {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil || lim.Cur > 4096 {
+		return int(j)
+	}
+	return min(int(j), max(1, (int(lim.Cur)-spare)/2))
+}
 
 // AddFlag adds --jobs; where n is 0, the text says what the default is.
 func (j *Jobs) AddFlag(f *pflag.FlagSet, n int, what string) {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -59,7 +60,7 @@ func (t *Transport) retry(req *http.Request) (*http.Response, error) {
 		if t.down(req, err) {
 			return nil, counted(err, n)
 		}
-		if why == nil || n >= attempts {
+		if why == nil || n >= attempts || n >= localAttempts && exhausted(why) {
 			return resp, counted(err, n)
 		}
 		if resp != nil {
@@ -72,6 +73,14 @@ func (t *Transport) retry(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// localAttempts is how often a request is tried for which this process or machine has no
+// descriptor: another transfer may end meanwhile, but no server will mend it.
+const localAttempts = 3
+
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // down notes how an attempt at a host went, and says whether the host has been silent

@@ -129,7 +129,7 @@ func systemClass(err error) Class {
 		return ClassIncomplete
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return ClassUnavailable
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EMFILE):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return ClassLocal // also where a network error holds them
 	}
 	if remote(err) {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,7 +35,9 @@ func TestMain(m *testing.M) {
 			return err
 		}
 		defer os.RemoveAll(bin)
-		out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "airbundle/cmd/bundler", "airbundle/cmd/seeder").CombinedOutput()
+		make := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "airbundle/cmd/bundler", "airbundle/cmd/seeder")
+		make.Env = append(os.Environ(), "CGO_ENABLED=0") // as released: no calls of a loader
+		out, err := make.CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("build the programs: %w\n%s", err, out)
 		}
@@ -49,17 +52,45 @@ func TestMain(m *testing.M) {
 
 // A program is one of the two with the environment of a test.
 type program struct {
-	name string
-	env  []string
-	dir  string // where it works; "" is that of the test
+	name  string
+	env   []string
+	dir   string // where it works; "" is that of the test
+	shell string // run by sh before it, such as "ulimit -n 32"
 }
 
 func (p program) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, p.name), args...)
+	if p.shell != "" {
+		cmd = exec.CommandContext(t.Context(), "/bin/sh", append([]string{"-c", p.shell + `; exec "$0" "$@"`, cmd.Path}, args...)...)
+	}
 	cmd.Dir = p.dir
 	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}, p.env...)
 	return cmd
+}
+
+// end lets a program work to its end, at most for limit, and returns how it ended.
+func (p program) end(t *testing.T, args ...string) met {
+	t.Helper()
+	cmd := p.command(t, args...)
+	var talk bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &talk, &talk
+	cmd.WaitDelay = time.Second
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(limit, func() {
+		t.Errorf("%s %s hangs", p.name, strings.Join(args, " "))
+		_ = cmd.Process.Kill()
+	})
+	defer late.Stop()
+	_ = cmd.Wait() // told by the state
+	code := cmd.ProcessState.ExitCode()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	return met{code: code, talk: talk.String(), took: time.Since(start)}
 }
 
 // run lets a program work to its end and decodes the JSON that it prints.

@@ -1,6 +1,7 @@
 package bundler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -84,7 +85,7 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 		defer claim.Release()
 	}
 	sources := plan.Sources{Images: images, Files: files, Charts: chartSource(images, files, log), Metadata: repodata.CheckSlice}
-	p, err := plan.Make(ctx, lock, sources, plan.Options{Jobs: int(o.jobs), Arches: o.arches, Groups: o.groups})
+	p, err := plan.Make(ctx, lock, sources, plan.Options{Jobs: cmp.Or(o.jobs, 8).Within(), Arches: o.arches, Groups: o.groups})
 	if err != nil {
 		return nextStep(err)
 	}
@@ -99,7 +100,7 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	blobs, bytes := p.Remote()
 	talk.Printf("%s: %d blobs, %s to fetch", p.Bundle.Table.Name, blobs, cli.Bytes(bytes))
 	bar := cli.NewBar(s, o.results.Quiet, "build", bytes)
-	res, err := build.Run(ctx, p, o.out, build.Options{Jobs: jobs(o.jobs, p), Progress: bar, Claim: claim, Done: func(f build.Fetched) {
+	res, err := build.Run(ctx, p, o.out, build.Options{Jobs: cli.Jobs(jobs(o.jobs, p)).Within(), Progress: bar, Claim: claim, Done: func(f build.Fetched) {
 		talk.Item("fetched %s %s (%s, %.1f s)", f.Blob.Artifact, f.Blob.Desc.Digest, cli.Bytes(f.Blob.Desc.Size), f.Took.Seconds())
 	}})
 	bar.Finish()

@@ -35,7 +35,7 @@ func (m *manners) addFlags(f *pflag.FlagSet) {
 // open makes the transport to a target. Its ports and surfaces are one server, so what is
 // in flight counts for all of them together.
 func (m *manners) open(o httpx.Options, u *url.URL, isNexus bool) *httpx.Transport {
-	o.Total, o.Adapt = int(m.jobs), true
+	o.Total, o.Adapt = m.jobs.Within(), true
 	if isNexus {
 		o.Surface = nexus.Surface(u)
 		o.Surfaces = map[string]int{

@@ -92,9 +92,9 @@ func TestEveryKindOfBadPackage(t *testing.T) {
 		"header signed, payload digest in it": {parts.WithSignature(rpmtest.BinaryTag(sigRSA, signed(parts.Main))).Bytes(),
 			report.ClassOK, ""},
 		"old, both signed": {old.WithSignature(rpmtest.BinaryTag(sigPGP, signed(old.Signed()))).Bytes(), report.ClassOK, ""},
-		// S10: what nobody signed says nothing.
+		// What nobody signed says nothing, and must not try to.
 		"odd tags in the signature header": {parts.WithSignature(rpmtest.BinaryTag(sigPGP, signed(parts.Signed())), rpmtest.StringTag(999_999, "x")).Bytes(),
-			report.ClassOK, ""},
+			report.ClassTrust, "holds the unknown tag 999999"},
 		"unknown type in the signature header": {parts.WithSignature(rpmtest.RawTag(999_999, 77, 1, []byte("x"))).Bytes(),
 			report.ClassContent, "unknown type 77"},
 	} {
@@ -178,6 +178,7 @@ func TestAcceptedAsUnsigned(t *testing.T) {
 		"forged as of the lock's key": {forged(key), []*rpmtest.Signer{key}, report.ClassTrust, "accepted as unsigned, but: bad signature by key " + key.ID},
 		"unreadable":                  {parts.WithSignature(rpmtest.BinaryTag(sigPGP, []byte("?"))).Bytes(), []*rpmtest.Signer{key}, report.ClassTrust, "unreadable signature"},
 		"of another kind":             {unknownKind(key), nil, report.ClassTrust, "unreadable signature"},
+		"unknown tag":                 {parts.WithSignature(rpmtest.StringTag(280, "x")).Bytes(), []*rpmtest.Signer{key}, report.ClassTrust, "accepted as unsigned, but: the signature header"},
 		"damaged":                     {flip(by(stranger), len(by(stranger))-20), []*rpmtest.Signer{key}, report.ClassContent, "the package is damaged"},
 		"renamed":                     {rpmtest.Build(t, rpmtest.Spec{Name: "jello", Version: "1.2", Release: "3", Arch: "x86_64"}), nil, report.ClassContent, "jello"},
 	} {

@@ -28,3 +28,6 @@ func (e *BadSignatureError) ExitCode() int { return trustCode }
 
 // ExitCode says that the package cannot be trusted.
 func (e *WeakSignatureError) ExitCode() int { return trustCode }
+
+// ExitCode says that the package cannot be trusted.
+func (e *UnknownTagError) ExitCode() int { return trustCode }

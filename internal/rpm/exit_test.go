@@ -30,6 +30,7 @@ func TestExitCodes(t *testing.T) {
 		"unsigned":    {rpmtest.Build(t, signedSpec(nil)), report.ClassTrust},
 		"stranger":    {rpmtest.Build(t, signedSpec(rpmtest.OtherKey(t))), report.ClassTrust},
 		"bad":         {built.WithSignature(rpmtest.BinaryTag(sigPGP, sign(t, key, []byte("else")))).Bytes(), report.ClassTrust},
+		"unknown tag": {built.WithSignature(rpmtest.BinaryTag(sigPGP, sign(t, key, built.Signed())), rpmtest.StringTag(280, "x")).Bytes(), report.ClassTrust},
 		"not covered": {old.WithSignature(rpmtest.BinaryTag(sigRSA, sign(t, key, old.Main))).Bytes(), report.ClassTrust},
 	} {
 		_, err := rpm.Verify(bytes.NewReader(test.pkg), ring)

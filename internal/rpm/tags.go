@@ -72,3 +72,8 @@ const (
 	sigGPG             = 1005
 	sigPayloadSize     = 1007
 )
+
+// signatureTags are the tags that rpm up to version 6 knows in a signature header, from and
+// to (rpm, include/rpm/rpmtag.h): regions and the table of languages, digests and
+// signatures of the header, of files and of fs-verity, those of header and payload.
+var signatureTags = [][2]uint32{{61, 64}, {100, 100}, {256, 279}, {999, 1008}}

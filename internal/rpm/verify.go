@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -62,6 +63,15 @@ func (e *WeakSignatureError) Error() string {
 	return fmt.Sprintf("the signature by key %s is made with %s, which can be forged", e.KeyID, e.Hash)
 }
 
+// An UnknownTagError says that the signature header holds a tag that rpm does not know.
+// Nobody signed that header, and some versions of rpm take over what it says
+// (CVE-2021-20271).
+type UnknownTagError struct{ Tag uint32 }
+
+func (e *UnknownTagError) Error() string {
+	return fmt.Sprintf("the signature header, which nobody signed, holds the unknown tag %d", e.Tag)
+}
+
 // A DigestError says that a package is damaged: a digest that it holds of itself is wrong.
 type DigestError struct {
 	What      string // "header SHA-256"
@@ -79,8 +89,8 @@ func (e *DigestError) Error() string {
 // the signing entity's primary key.
 //
 // The error is a *DigestError, ErrUnsigned, an *UnknownSignerError, a *BadSignatureError,
-// ErrPayloadNotCovered, a *WeakSignatureError (then the signer is returned too), a
-// *FormatError, or comes from r. Damage is reported before anything that is wrong
+// ErrPayloadNotCovered, a *WeakSignatureError (then the signer is returned too), an
+// *UnknownTagError, a *FormatError, or comes from r. Damage is reported before anything that is wrong
 // with signatures. Expiry of keys is not looked at, since a package outlives
 // the key that signed it; revocation is.
 func Verify(r io.Reader, keys openpgp.EntityList) (signer string, err error) {
@@ -104,7 +114,22 @@ func Verify(r io.Reader, keys openpgp.EntityList) (signer string, err error) {
 			return "", err
 		}
 	}
+	if err := checkTags(hs.signature); err != nil {
+		return "", err
+	}
 	return judge(sigs, keys, payloadDigest)
+}
+
+// checkTags refuses a signature header with tags that have no meaning there. The error
+// names the least of them, whatever their order.
+func checkTags(h *header) error {
+	for _, tag := range slices.Sorted(maps.Keys(h.entries)) {
+		known := slices.ContainsFunc(signatureTags, func(r [2]uint32) bool { return r[0] <= tag && tag <= r[1] })
+		if !known {
+			return &UnknownTagError{Tag: tag}
+		}
+	}
+	return nil
 }
 
 // A digestCheck is one digest that a package holds of itself.

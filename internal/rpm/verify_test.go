@@ -185,6 +185,10 @@ func TestVerifyBad(t *testing.T) {
 		{"text signature", built.WithSignature(
 			rpmtest.BinaryTag(sigPGP, signText(t, key, built.Signed()))).Bytes(), is[*rpm.BadSignatureError]("not of binary data")},
 		{"signatures as numbers", built.WithSignature(rpmtest.RawTag(sigRSA, kindInt32, 1, make([]byte, 4))).Bytes(), is[*rpm.FormatError]("tag 268")},
+		{"tag of the header among the signatures", built.WithSignature(rpmtest.BinaryTag(sigPGP, sign(t, key, built.Signed())),
+			rpmtest.StringTag(1023, "/bin/sh -c evil"), rpmtest.StringTag(5093, "8")).Bytes(), is[*rpm.UnknownTagError]("unknown tag 1023")},
+		{"unknown tag, unsigned", built.WithSignature(rpmtest.StringTag(280, "x")).Bytes(), is[*rpm.UnknownTagError]("unknown tag 280")},
+		{"unknown tag and damaged", append(built.WithSignature(rpmtest.StringTag(280, "x")).Bytes(), 0), is[*rpm.DigestError]("payload")},
 		{"too many signatures", built.WithSignature(
 			rpmtest.RawTag(sigOpenPGP, kindStrings, 17, make([]byte, 17))).Bytes(), is[*rpm.FormatError]("17 signatures")},
 	} {

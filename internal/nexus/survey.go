@@ -76,7 +76,7 @@ func (n *Nexus) Roles(ctx context.Context, user string) ([]string, error) {
 		External []string `json:"externalRoles"`
 	}
 	// The server takes the id for the beginning of one.
-	if err := n.survey(ctx, "the roles of "+user, &users, url.Values{"userId": {user}}, "security", "users"); err != nil {
+	if err := n.survey(ctx, "the roles of the account", &users, url.Values{"userId": {user}}, "security", "users"); err != nil {
 		return nil, err
 	}
 	for _, u := range users {
@@ -84,7 +84,7 @@ func (n *Nexus) Roles(ctx context.Context, user string) ([]string, error) {
 			return append(u.Roles, u.External...), nil
 		}
 	}
-	return nil, fmt.Errorf("ask for the roles of %s: the server lists no such account", user)
+	return nil, errors.New("ask for the roles of the account: the server does not list it")
 }
 
 // survey reads one resource below /service/rest/v1.

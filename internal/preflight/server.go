@@ -115,11 +115,11 @@ func (j *judge) login() {
 	case j.f.User == "":
 		j.server("login", report.Failed, "there is no login, and nobody may write without one", "set NEXUS_USERNAME and NEXUS_PASSWORD, or --username with --password-stdin")
 	case r.Err != nil:
-		j.server("login", report.Warning, fmt.Sprintf("%s is logged in; what it may do is not known: %s", j.f.User, why(r.Err)), rights)
+		j.server("login", report.Warning, "the login is taken; what the account may do is not known: "+why(r.Err), rights)
 	case slices.Contains(r.Value, adminRole):
-		j.ok(KindTarget, "login", j.f.User+" may do everything ("+adminRole+")")
+		j.ok(KindTarget, "login", "the account may do everything ("+adminRole+")")
 	default:
-		j.server("login", report.Warning, fmt.Sprintf("%s is logged in, with the roles %s; what they allow is not known", j.f.User, strings.Join(r.Value, ", ")), rights)
+		j.server("login", report.Warning, fmt.Sprintf("the login is taken, with the roles %s; what they allow is not known", strings.Join(r.Value, ", ")), rights)
 	}
 }
 

@@ -189,7 +189,7 @@ func TestPlanLogins(t *testing.T) {
 			{"uploads only", "ci", "secret-of-ci", []nexustest.User{ci}, false, 3, []string{
 				`unknown +repository raw-hosted: settings: hosted raw; whether it is online, .* are not known: this login may not read it \(403\)`,
 				`unknown +target +blob stores: how much space there is is not known: this login may not read it \(403\)`,
-				`warning +target +login: ci is logged in; what it may do is not known`,
+				`warning +target +login: the login is taken; what the account may do is not known`,
 				`plan for .*: \d+ ok, 0 to make, \d+ to know, [56] not known, 0 in the way; `,
 			}},
 			{"one repository", "ci", "secret-of-ci", []nexustest.User{few}, false, 7, []string{
@@ -258,8 +258,8 @@ func TestPlanSecurity(t *testing.T) {
 		realms           []string
 		want             []string
 	}{
-		{"closed", true, false, []string{"NexusAuthenticatingRealm"}, []string{`ok +target +login: admin may do everything \(nx-admin\)$`, `ok +target +anonymous access: off: clients need a login`, `plan for .*: 14 ok, 0 to make, 0 to know, 0 not known, 0 in the way`}},
-		{"open", false, true, []string{"NexusAuthenticatingRealm"}, []string{`warning +target +login: admin is logged in, with the roles nx-deploy, ldap; `, `warning +target +anonymous access: on, but images cannot be pulled without a login: the realm DockerToken is not active`}},
+		{"closed", true, false, []string{"NexusAuthenticatingRealm"}, []string{`ok +target +login: the account may do everything \(nx-admin\)$`, `ok +target +anonymous access: off: clients need a login`, `plan for .*: 14 ok, 0 to make, 0 to know, 0 not known, 0 in the way`}},
+		{"open", false, true, []string{"NexusAuthenticatingRealm"}, []string{`warning +target +login: the login is taken, with the roles nx-deploy, ldap; `, `warning +target +anonymous access: on, but images cannot be pulled without a login: the realm DockerToken is not active`}},
 		{"tokens", true, true, []string{"NexusAuthenticatingRealm", "DockerToken"}, []string{`ok +target +anonymous access: on, and the realm DockerToken is active`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"airbundle/internal/audit"
 	"airbundle/internal/cli"
+	"airbundle/internal/credential"
 	"airbundle/internal/httpx"
 	"airbundle/internal/nexus"
 	"airbundle/internal/preflight"
@@ -108,7 +109,7 @@ func (r *remote) login(ctx context.Context, s cli.Streams, u *url.URL) (user, pa
 	case err != nil:
 		return "", "", fmt.Errorf("read the password: %w", err)
 	case user != "" && password == "":
-		return "", "", cli.Usage("user %s has no password: use --password-stdin, --password-file or NEXUS_PASSWORD", user)
+		return "", "", cli.Usage("a user name without a password: use --password-stdin, --password-file or NEXUS_PASSWORD")
 	case user == "" && password != "":
 		return "", "", cli.Usage("a password without a user: set --username or NEXUS_USERNAME")
 	case user != "":
@@ -124,13 +125,26 @@ func readSecret(r io.Reader) (string, error) {
 	return strings.TrimSuffix(line, "\r"), err
 }
 
-// dockerLogin asks the docker config and its helpers; no entry means no login.
+// dockerLogin asks the docker config and its helpers; no entry means no login. A token in
+// place of a login is of no use for a Nexus, and is taken for none.
 func dockerLogin(ctx context.Context, host string) (user, password string, err error) {
+	server := credentials.ServerAddressFromHostname(host)
+	helpers, err := credential.Read(false)
+	if err != nil {
+		return "", "", report.WithClass(report.ClassLocal, err)
+	}
+	if helpers.Asks(server) {
+		l, err := helpers.Login(ctx, server)
+		if l.Username == credential.IdentityToken {
+			l = credential.Login{}
+		}
+		return l.Username, l.Secret, err
+	}
 	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
 	if err != nil {
 		return "", "", report.WithClass(report.ClassLocal, fmt.Errorf("docker config: %w", err))
 	}
-	c, err := store.Get(ctx, credentials.ServerAddressFromHostname(host))
+	c, err := store.Get(ctx, server)
 	if err != nil {
 		return "", "", report.WithClass(report.ClassLocal, fmt.Errorf("docker config: login for %s: %w", host, err))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -98,9 +97,7 @@ func (h *registries) lookUp(ctx context.Context, repo name.Repository) (*login, 
 	select {
 	case a := <-found:
 		if a.err != nil {
-			// Helpers' output, which may be the secret, stands at the end of the text.
-			text, _, _ := strings.Cut(firstLine(a.err), ", out:")
-			return nil, report.WithClass(report.ClassLocal, fmt.Errorf("find the credentials for %s: %s", repo.RegistryStr(), text))
+			return nil, report.WithClass(report.ClassLocal, fmt.Errorf("find the credentials for %s: %s", repo.RegistryStr(), firstLine(a.err)))
 		}
 		return h.loginFor(repo.RegistryStr(), a.auth, *a.config), nil
 	case <-patience.Done():

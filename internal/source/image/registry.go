@@ -47,7 +47,7 @@ func newRegistries(o Options) *registries {
 		h.wire.next = http.DefaultTransport
 	}
 	if h.keychain == nil {
-		h.keychain = authn.DefaultKeychain
+		h.keychain = newDockerKeychain()
 	}
 	return h
 }

@@ -156,7 +156,7 @@ func (t *Transport) transient(resp *http.Response, err error) error {
 
 // peek reads the beginning of a body and puts it back.
 func peek(resp *http.Response) []byte {
-	head, _ := io.ReadAll(io.LimitReader(resp.Body, maxStatusBody)) // what can be read decides
+	head, _ := io.ReadAll(io.LimitReader(resp.Body, readStatusBody)) // what can be read decides
 	resp.Body = struct {
 		io.Reader
 		io.Closer

@@ -17,13 +17,17 @@ import (
 // maxStatusBody is how much of an error page is worth quoting.
 const maxStatusBody = 4 << 10
 
+// readStatusBody is how much is read for that: a secret that lies across the cut is known
+// only when all of it is there, and a token may have some kilobytes.
+const readStatusBody = 4 * maxStatusBody
+
 // A StatusError is an answer whose status is not what was asked for.
 type StatusError struct {
 	Method     string
 	URL        string // redacted: no userinfo, no query values
 	Code       int
 	Reason     string        // text after the code in the status line; Nexus puts the cause here
-	Body       string        // first 4 KiB of a text body, without tags, on one line
+	Body       string        // first 4 KiB of a text body, without tags and secrets of the request, on one line
 	RetryAfter time.Duration // 0: not said
 }
 
@@ -98,7 +102,7 @@ func CheckStatus(resp *http.Response, want ...int) error {
 	if slices.Contains(want, resp.StatusCode) || (len(want) == 0 && resp.StatusCode/100 == 2) {
 		return nil
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxStatusBody)) // what can be read is quoted
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, readStatusBody)) // what can be read is quoted
 	discard(resp.Body)
 	return newStatusError(resp, body)
 }
@@ -106,14 +110,22 @@ func CheckStatus(resp *http.Response, want ...int) error {
 func newStatusError(resp *http.Response, body []byte) *StatusError {
 	e := &StatusError{
 		Code:       resp.StatusCode,
-		Reason:     oneLine(strings.TrimPrefix(resp.Status, fmt.Sprint(resp.StatusCode))),
-		Body:       bodyText(resp.Header.Get("Content-Type"), body),
+		Reason:     Scrub(oneLine(strings.TrimPrefix(resp.Status, fmt.Sprint(resp.StatusCode))), resp.Request),
+		Body:       quoted(Scrub(bodyText(resp.Header.Get("Content-Type"), body), resp.Request)),
 		RetryAfter: retryAfter(resp.Header, time.Now()),
 	}
 	if resp.Request != nil {
 		e.Method, e.URL = resp.Request.Method, RedactURL(resp.Request.URL)
 	}
 	return e
+}
+
+// quoted cuts a text to what is worth quoting.
+func quoted(s string) string {
+	if len(s) > maxStatusBody {
+		s = strings.ToValidUTF8(s[:maxStatusBody], "")
+	}
+	return s
 }
 
 var (

@@ -339,7 +339,7 @@ func attemptError(cause error, req *http.Request, sent *sentBody, err error) err
 	if stalled, ok := errors.AsType[*stallError](cause); ok {
 		err = stalled
 	}
-	return &UnavailableError{Host: HostPort(req.URL), Attempts: 1, Err: clearer(err)}
+	return &UnavailableError{Host: HostPort(req.URL), Attempts: 1, Err: scrubbed(clearer(err), req)}
 }
 
 // clearer replaces errors of net/http that would be misread.

@@ -110,7 +110,7 @@ func statusError(te *transport.Error) *httpx.StatusError {
 			said = append(said, body)
 		}
 	}
-	s.Body = quotable(strings.Join(said, "; "))
+	s.Body = quotable(httpx.Scrub(strings.Join(said, "; "), te.Request))
 	return s
 }
 

@@ -82,6 +82,11 @@ Where several apply: 5 > 4 > 7 > 6 > 9 > 3.`
 
 // Main runs a command tree and returns the exit code.
 func Main(ctx context.Context, root *cobra.Command, args []string, s Streams) int {
+	withoutCore()
+	return guard(s.Err, root.Name(), func() int { return run(ctx, root, args, s) })
+}
+
+func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int {
 	started := false
 	root.Version = Version()
 	for _, cmd := range append(root.Commands(), root) {

@@ -20,8 +20,8 @@ import (
 	"airbundle/internal/report"
 )
 
-// run runs a command tree with one sub-command that ends with err.
-func run(t *testing.T, err error, args ...string) (code int, out, talk string) {
+// runWith runs a command tree with one sub-command that ends with err.
+func runWith(t *testing.T, err error, args ...string) (code int, out, talk string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	root := &cobra.Command{Use: "tool", Long: "tool does things."}
@@ -60,7 +60,7 @@ func TestExitCodes(t *testing.T) {
 		{fmt.Errorf("build stopped: %w", &SignalError{syscall.SIGINT}), 130},
 		{errors.Join(fmt.Errorf("stopped: %w", &SignalError{syscall.SIGTERM})), 143},
 	} {
-		if code, _, talk := run(t, c.err, "do", "x"); code != c.want {
+		if code, _, talk := runWith(t, c.err, "do", "x"); code != c.want {
 			t.Errorf("%v: exit %d, want %d (%s)", c.err, code, c.want, talk)
 		}
 	}
@@ -68,7 +68,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestCommandLineErrors(t *testing.T) {
 	for _, args := range [][]string{{"do"}, {"do", "a", "b"}, {"undo"}, {"do", "x", "--nope"}, {"do", "x", "--jobs", "0"}, {"do", "x", "--jobs=-5"}, {"do", "x", "--output", "xml"}} {
-		code, _, talk := run(t, nil, args...)
+		code, _, talk := runWith(t, nil, args...)
 		if code != 2 || !strings.Contains(talk, "tool: ") || !strings.Contains(talk, "--help") {
 			t.Errorf("%v: exit %d, %q", args, code, talk)
 		}
@@ -79,31 +79,31 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("TOOL_JOBS", "3")
 	t.Setenv("TOOL_OUTPUT", "json")
 	t.Setenv("TOOL_VERBOSE", "true")
-	if code, out, talk := run(t, nil, "do", "x"); code != 0 || out != "jobs 3 output json verbose true" {
+	if code, out, talk := runWith(t, nil, "do", "x"); code != 0 || out != "jobs 3 output json verbose true" {
 		t.Errorf("exit %d, %q %q", code, out, talk)
 	}
-	if _, out, _ := run(t, nil, "do", "x", "--jobs", "5"); !strings.HasPrefix(out, "jobs 5 ") {
+	if _, out, _ := runWith(t, nil, "do", "x", "--jobs", "5"); !strings.HasPrefix(out, "jobs 5 ") {
 		t.Errorf("the flag does not win: %q", out)
 	}
 	t.Setenv("TOOL_JOBS", "many")
-	if code, _, talk := run(t, nil, "do", "x"); code != 2 || !strings.Contains(talk, "TOOL_JOBS") {
+	if code, _, talk := runWith(t, nil, "do", "x"); code != 2 || !strings.Contains(talk, "TOOL_JOBS") {
 		t.Errorf("exit %d, %q", code, talk)
 	}
 }
 
 func TestEachErrorHasItsLine(t *testing.T) {
-	_, _, talk := run(t, errors.Join(errors.New("one"), errors.New("two")), "do", "x")
+	_, _, talk := runWith(t, errors.Join(errors.New("one"), errors.New("two")), "do", "x")
 	if talk != "tool: one\ntool: two\n" {
 		t.Errorf("%q", talk)
 	}
-	if _, _, talk := run(t, &ResultError{Code: 4}, "do", "x"); talk != "" {
+	if _, _, talk := runWith(t, &ResultError{Code: 4}, "do", "x"); talk != "" {
 		t.Errorf("a result that was printed already is told again: %q", talk)
 	}
 }
 
 func TestHelpTellsExitCodes(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"do", "--help"}} {
-		if code, out, _ := run(t, nil, args...); code != 0 || !strings.Contains(out, "another process holds the lock") {
+		if code, out, _ := runWith(t, nil, args...); code != 0 || !strings.Contains(out, "another process holds the lock") {
 			t.Errorf("%v: exit %d, %q", args, code, out)
 		}
 	}

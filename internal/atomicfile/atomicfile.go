@@ -43,6 +43,17 @@ func Write(path string, perm fs.FileMode, write func(io.Writer) error) (err erro
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
+	if err := fill(f, perm, write); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return SyncDir(dir)
+}
+
+// fill makes a temporary file whole and durable.
+func fill(f *os.File, perm fs.FileMode, write func(io.Writer) error) error {
 	if err := f.Chmod(perm); err != nil {
 		return err
 	}
@@ -52,13 +63,7 @@ func Write(path string, perm fs.FileMode, write func(io.Writer) error) (err erro
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return SyncDir(dir)
+	return f.Close()
 }
 
 // SyncDir makes the names in dir durable: after it returns, a rename into dir

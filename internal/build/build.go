@@ -37,6 +37,10 @@ type Options struct {
 
 	// Claim is that on the archive, released when Run ends; nil: Run makes its own.
 	Claim *archive.Claim
+	// Whole is called when all blobs are in place, before the archive gets its name, also
+	// where it has it already: what belongs beside the archive is made here. On its error
+	// the archive does not get its name.
+	Whole func() error
 }
 
 // A Fetched is one blob that was fetched into its slot.
@@ -93,7 +97,7 @@ func Run(ctx context.Context, p *plan.Plan, path string, o Options) (_ *Result, 
 	case err != nil:
 		return nil, err
 	case already:
-		return &Result{Size: layout.Size(), Kept: layout.Size()}, nil
+		return &Result{Size: layout.Size(), Kept: layout.Size()}, o.whole()
 	}
 	w, err := archive.Create(ctx, path, layout, archive.CreateOptions{Jobs: o.Jobs, Progress: sink, Claim: o.Claim})
 	if err != nil {
@@ -104,7 +108,17 @@ func Run(ctx context.Context, p *plan.Plan, path string, o Options) (_ *Result, 
 	if err := fill(ctx, w, p, sink, o, res); err != nil {
 		return res, err
 	}
+	if err := o.whole(); err != nil {
+		return res, err
+	}
 	return res, w.Seal()
+}
+
+func (o Options) whole() error {
+	if o.Whole == nil {
+		return nil
+	}
+	return o.Whole()
 }
 
 // whole says whether the very archive stands at path already, every blob of it. The

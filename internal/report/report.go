@@ -71,11 +71,14 @@ type Record struct {
 
 // A Report is the outcome of one command. Its methods are safe for concurrent use.
 type Report struct {
-	Command string        // verify, push, audit
-	Bundle  digest.Digest // the root's digest; empty when there is none
-	Name    string        // the bundle's name
-	Trust   string        // none, root, key
-	Notes   []string      // what the reader should know beside the records
+	Command  string        // verify, push, audit
+	Bundle   digest.Digest // the root's digest; empty when there is none
+	Name     string        // the bundle's name
+	Serial   int64         // the bundle's; 0 when it has none
+	Expires  string        // the bundle's; empty when it does not
+	Trust    string        // none, root, key, root+key
+	SignedBy digest.Digest // id of the key that Trust rests on
+	Notes    []string      // what the reader should know beside the records
 
 	mu       sync.Mutex
 	records  []Record
@@ -227,18 +230,21 @@ func (r *Report) WriteJSON(w io.Writer, summary any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
 	return e.Encode(struct {
-		Schema  string        `json:"schema"`
-		Command string        `json:"command"`
-		IsOurs  bool          `json:"bundle"` // false: not an airbundle
-		Name    string        `json:"name,omitempty"`
-		Root    digest.Digest `json:"root,omitempty"`
-		Trust   string        `json:"trust"`
-		Code    int           `json:"exitCode"`
-		Notes   []string      `json:"notes,omitempty"`
-		Dropped int           `json:"unlisted,omitempty"`
-		Records []Record      `json:"records"`
-		Summary any           `json:"summary,omitempty"`
-	}{Schema, r.Command, r.Bundle != "", r.Name, r.Bundle, r.Trust, r.Code(), r.Notes, more, records, summary})
+		Schema   string        `json:"schema"`
+		Command  string        `json:"command"`
+		IsOurs   bool          `json:"bundle"` // false: not an airbundle
+		Name     string        `json:"name,omitempty"`
+		Root     digest.Digest `json:"root,omitempty"`
+		Serial   int64         `json:"serial,omitempty"`
+		Expires  string        `json:"expires,omitempty"`
+		Trust    string        `json:"trust"`
+		SignedBy digest.Digest `json:"signedBy,omitempty"`
+		Code     int           `json:"exitCode"`
+		Notes    []string      `json:"notes,omitempty"`
+		Dropped  int           `json:"unlisted,omitempty"`
+		Records  []Record      `json:"records"`
+		Summary  any           `json:"summary,omitempty"`
+	}{Schema, r.Command, r.Bundle != "", r.Name, r.Bundle, r.Serial, r.Expires, r.Trust, r.SignedBy, r.Code(), r.Notes, more, records, summary})
 }
 
 // oneLine folds white space, so that a record stays one line.

@@ -117,10 +117,10 @@ func ReadPrivateKey(path string) (*PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if mode.Perm()&0o077 != 0 {
+	k, err := DecodePrivateKey(raw)
+	if err == nil && mode.Perm()&0o077 != 0 {
 		return nil, &KeyError{Path: path, Open: true, Msg: fmt.Sprintf("others can read this private key (mode %04o): chmod 600 it, or mount a medium without modes with umask=077; if others may have read it, make a new one", mode.Perm())}
 	}
-	k, err := DecodePrivateKey(raw)
 	return k, at(path, err)
 }
 

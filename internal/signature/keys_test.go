@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -36,9 +37,8 @@ func must[T any](v T, err error) T {
 
 func private(k *PrivateKey) string { return string(must(k.Encode())) }
 
-// foreign returns key pairs of other kinds, private and public, in PEM.
-func foreign(t testing.TB) map[string][2]string {
-	t.Helper()
+// foreign are key pairs of other kinds, private and public, in PEM.
+var foreign = sync.OnceValue(func() map[string][2]string {
 	out := map[string][2]string{}
 	add := func(name string, private, public any) {
 		out[name] = [2]string{block(blockPrivate, must(x509.MarshalPKCS8PrivateKey(private))), block(blockPublic, must(x509.MarshalPKIXPublicKey(public)))}
@@ -54,7 +54,7 @@ func foreign(t testing.TB) map[string][2]string {
 	x := must(ecdh.X25519().GenerateKey(rand.Reader))
 	add("an X25519 key", x, x.PublicKey())
 	// What the library does not know: our own key, with other identifiers.
-	k := generate(t)
+	k := must(Generate())
 	public256, _ := asn1.Marshal(asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7})
 	secp256k1, _ := asn1.Marshal(asn1.ObjectIdentifier{1, 3, 132, 0, 10})
 	pkcs8 := must(x509.MarshalPKCS8PrivateKey(k.key))
@@ -63,7 +63,7 @@ func foreign(t testing.TB) map[string][2]string {
 		block(blockPublic, shrink(k.Public.der, public256, secp256k1)),
 	}
 	return out
-}
+})
 
 // shrink puts a shorter identifier in the place of another one, in DER with lengths of one
 // byte, or of two at the outside.
@@ -114,7 +114,7 @@ func TestDecodePrivateKey(t *testing.T) {
 			t.Errorf("%s: %v is no *KeyError of exit code 2", c.name, err)
 		}
 	}
-	for name, pair := range foreign(t) {
+	for name, pair := range foreign() {
 		_, err := DecodePrivateKey([]byte(pair[0]))
 		if e, ok := errors.AsType[*KeyError](err); !ok || e.ExitCode() != 5 || !strings.Contains(err.Error(), name+":") {
 			t.Errorf("%s: %v", name, err)
@@ -164,7 +164,7 @@ func TestDecodePublicKeys(t *testing.T) {
 			}
 		}
 	}
-	for name, pair := range foreign(t) {
+	for name, pair := range foreign() {
 		_, err := DecodePublicKeys([]byte(one + pair[1]))
 		if e, ok := errors.AsType[*KeyError](err); !ok || e.ExitCode() != 5 || !strings.Contains(err.Error(), name+":") {
 			t.Errorf("%s: %v", name, err)
@@ -234,7 +234,7 @@ func FuzzDecodePublicKeys(f *testing.F) {
 	f.Add([]byte(fixed(f).Public.Encode()))
 	f.Add(append(fixed(f).Public.Encode(), fixed(f).Public.Encode()...))
 	f.Add([]byte(private(fixed(f))))
-	for _, pair := range foreign(f) {
+	for _, pair := range foreign() {
 		f.Add([]byte(pair[1]))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -256,7 +256,7 @@ func FuzzDecodePublicKeys(f *testing.F) {
 func FuzzDecodePrivateKey(f *testing.F) {
 	f.Add([]byte(private(fixed(f))))
 	f.Add([]byte(block(blockSEC1, must(x509.MarshalECPrivateKey(fixed(f).key)))))
-	for _, pair := range foreign(f) {
+	for _, pair := range foreign() {
 		f.Add([]byte(pair[0]))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -83,7 +83,7 @@ func (r *run) run(ctx context.Context) error {
 	}
 	defer a.Close()
 	b := a.Bundle()
-	r.rep.Bundle, r.rep.Name = b.Root.Digest, b.Table.Name
+	r.rep.Bundle, r.rep.Name, r.rep.Serial, r.rep.Expires = b.Root.Digest, b.Table.Name, b.Table.Serial, b.Table.Expires
 	for _, p := range problems {
 		r.rep.AddError(kindArchive, r.path, "", report.Damaged, p)
 		for _, d := range p.Digests {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
 	"airbundle/internal/archive"
@@ -28,6 +29,7 @@ type buildOptions struct {
 	arches, groups []string
 	jobs           cli.Jobs
 	dryRun         bool
+	sign           string
 	results        cli.Results
 	net            cli.Network
 }
@@ -41,9 +43,15 @@ func newBuild(s cli.Streams) *cobra.Command {
 archive, verified as it passes. A killed build is continued by the same command. The
 same lock gives the same bytes, whatever the number of jobs.
 
+With --sign the root is signed, which covers every byte of the archive: the signature is
+a small file beside it, FILE.sig, to be carried along; seeder checks it with --key. The
+same key signs the same root alike. An archive that is there already is signed without
+being downloaded again.
+
 Registry logins come from the docker config (docker login, or $DOCKER_CONFIG).`,
 		Example: `  bundler build k8s.lock.yaml -o k8s.bundle.tar
   bundler build k8s.lock.yaml -o k8s.bundle.tar --dry-run
+  bundler build k8s.lock.yaml -o k8s.bundle.tar --sign airbundle.key
   bundler build k8s.lock.yaml -o k8s-arm.bundle.tar --arch aarch64 --group k8s-core`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,6 +65,7 @@ Registry logins come from the docker config (docker login, or $DOCKER_CONFIG).`,
 	f.StringSliceVar(&o.groups, "group", nil, "carry only entries of this group; may be repeated")
 	o.jobs.AddFlag(f, 0, "`number` of downloads at once (default: from the number of cores and hosts)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be downloaded, and the size of the archive")
+	f.StringVar(&o.sign, "sign", "", "sign the root with the private key in this `file`, as bundler keygen or openssl writes it; the signature is FILE.sig")
 	o.results.AddFlags(f, false)
 	o.net.AddFlags(f)
 	return cmd
@@ -66,13 +75,7 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	if err := checkOut(o); err != nil {
 		return err
 	}
-	start := time.Now()
-	lock, err := readLock(o.lock)
-	if err != nil {
-		return err
-	}
-	log := cli.Logger(s, o.results.Quiet)
-	images, files, err := sources(&o.net, o.lock, log)
+	sig, err := newSigner(o.sign, o.out)
 	if err != nil {
 		return err
 	}
@@ -84,13 +87,16 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 		}
 		defer claim.Release()
 	}
-	sources := plan.Sources{Images: images, Files: files, Charts: chartSource(images, files, log), Metadata: repodata.CheckSlice}
-	p, err := plan.Make(ctx, lock, sources, plan.Options{Jobs: cmp.Or(o.jobs, 8).Within(), Arches: o.arches, Groups: o.groups})
+	start := time.Now()
+	p, err := o.plan(ctx, s)
 	if err != nil {
-		return nextStep(err)
+		return err
 	}
 	talk := cli.NewTalk(s, o.results.Quiet)
 	p.Notes = append(p.Notes, collisions(p.Bundle.Table)...)
+	if note := cli.ExpiryNote(p.Bundle.Table.Expires, start); note != "" {
+		p.Notes = append(p.Notes, note)
+	}
 	for _, n := range p.Notes {
 		talk.Printf("note: %s", n)
 	}
@@ -102,12 +108,34 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	bar := cli.NewBar(s, o.results.Quiet, "build", bytes)
 	res, err := build.Run(ctx, p, o.out, build.Options{Jobs: cli.Jobs(jobs(o.jobs, p)).Within(), Progress: bar, Claim: claim, Done: func(f build.Fetched) {
 		talk.Item("fetched %s %s (%s, %.1f s)", f.Blob.Artifact, f.Blob.Desc.Digest, cli.Bytes(f.Blob.Desc.Size), f.Took.Seconds())
-	}})
+	}, Whole: func() error { return sig.sign(p.Bundle.Root.Digest) }})
 	bar.Finish()
 	if err != nil {
 		return err
 	}
-	return printBuilt(s.Out, p, res, o, time.Since(start))
+	if note := sig.stale(); note != "" && res.Kept < res.Size { // else the archive was there, with its signature
+		talk.Printf("note: %s", note)
+	}
+	return printBuilt(s.Out, p, res, sig, o, time.Since(start))
+}
+
+// plan reads the lock and plans the build.
+func (o *buildOptions) plan(ctx context.Context, s cli.Streams) (*plan.Plan, error) {
+	lock, err := readLock(o.lock)
+	if err != nil {
+		return nil, err
+	}
+	log := cli.Logger(s, o.results.Quiet)
+	images, files, err := sources(&o.net, o.lock, log)
+	if err != nil {
+		return nil, err
+	}
+	sources := plan.Sources{Images: images, Files: files, Charts: chartSource(images, files, log), Metadata: repodata.CheckSlice}
+	p, err := plan.Make(ctx, lock, sources, plan.Options{Jobs: cmp.Or(o.jobs, 8).Within(), Arches: o.arches, Groups: o.groups})
+	if err != nil {
+		return nil, nextStep(err)
+	}
+	return p, nil
 }
 
 // checkOut refuses names that other tools cannot be given.
@@ -214,22 +242,36 @@ func printPlan(w io.Writer, p *plan.Plan, format cli.Output) error {
 
 // builtJSON is the JSON form of a build's result.
 type builtJSON struct {
-	Name    string  `json:"name"`
-	Root    string  `json:"root"`
-	File    string  `json:"file"`
-	Size    int64   `json:"size"`
-	Blobs   int     `json:"blobsFetched"`
-	Fetched int64   `json:"bytesFetched"`
-	Kept    int64   `json:"bytesKept"`
-	Seconds float64 `json:"seconds"`
+	Name      string        `json:"name"`
+	Root      string        `json:"root"`
+	Serial    int64         `json:"serial,omitempty"`
+	Expires   string        `json:"expires,omitempty"`
+	File      string        `json:"file"`
+	Size      int64         `json:"size"`
+	Signature string        `json:"signature,omitempty"` // its file
+	SignedBy  digest.Digest `json:"signedBy,omitempty"`
+	Blobs     int           `json:"blobsFetched"`
+	Fetched   int64         `json:"bytesFetched"`
+	Kept      int64         `json:"bytesKept"`
+	Seconds   float64       `json:"seconds"`
 }
 
-func printBuilt(w io.Writer, p *plan.Plan, res *build.Result, o *buildOptions, took time.Duration) error {
-	if o.results.Output.JSON() {
-		return cli.WriteJSON(w, builtJSON{p.Bundle.Table.Name, string(p.Bundle.Root.Digest), o.out, res.Size, res.Blobs, res.Fetched, res.Kept, took.Seconds()})
-	}
+func printBuilt(w io.Writer, p *plan.Plan, res *build.Result, sig *signer, o *buildOptions, took time.Duration) error {
 	t := p.Bundle.Table
-	fmt.Fprintf(w, "root %s\n", p.Bundle.Root.Digest)
+	b := builtJSON{
+		Name: t.Name, Root: string(p.Bundle.Root.Digest), Serial: t.Serial, Expires: t.Expires, File: o.out, Size: res.Size,
+		Blobs: res.Blobs, Fetched: res.Fetched, Kept: res.Kept, Seconds: took.Seconds(),
+	}
+	if sig.key != nil {
+		b.Signature, b.SignedBy = sig.path, sig.key.Public.ID
+	}
+	if o.results.Output.JSON() {
+		return cli.WriteJSON(w, b)
+	}
+	fmt.Fprintf(w, "root %s\n", b.Root)
+	if b.SignedBy != "" {
+		fmt.Fprintf(w, "signature %s, signed by %s\n", b.Signature, b.SignedBy)
+	}
 	_, err := fmt.Fprintf(w, "built %s: %d images, %d RPMs, %d files, %d charts; %d bytes; fetched %s, kept %s, %.1f s\n",
 		o.out, len(t.Images), len(t.RPMs), len(t.Files), len(t.Charts), res.Size, cli.Bytes(res.Fetched), cli.Bytes(res.Kept), took.Seconds())
 	return err

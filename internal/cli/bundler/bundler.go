@@ -31,7 +31,7 @@ func New(s cli.Streams) *cobra.Command {
 the same lock gives the same bytes. On the other side, seeder verifies, pushes,
 audits and serves it.`,
 	}
-	root.AddCommand(newLock(s), newLint(s), newExport(s), newBuild(s), newInspect(s), newDiff(s), newExamineChart(s))
+	root.AddCommand(newLock(s), newLint(s), newExport(s), newKeygen(s), newBuild(s), newInspect(s), newDiff(s), newExamineChart(s))
 	return root
 }
 

@@ -29,8 +29,8 @@ func newInspect(s cli.Streams) *cobra.Command {
 		Long: `inspect prints the artifacts of an archive as a tree, with arch, size, digest and
 the bytes that several artifacts share. It reads the root and the image manifests,
 not the large content: use seeder verify to check that. With --root it writes the root
-and nothing else, to a file or to standard output; seeder audit takes that file in
-place of the archive.`,
+and nothing else, to a file or to standard output; seeder audit and plan take that file
+in place of the archive. A signature beside the archive is copied beside that file.`,
 		Example: `  bundler inspect k8s.bundle.tar
   bundler inspect k8s.bundle.tar --root k8s.root.json
   bundler inspect k8s.bundle.tar --root > k8s.root.json`,
@@ -48,7 +48,7 @@ place of the archive.`,
 			}
 			defer a.Close()
 			if root != "" {
-				return writeRoot(s, a.Bundle(), root)
+				return writeRoot(s, a.Bundle(), args[0], root)
 			}
 			c, err := contentsOf(cmd.Context(), a)
 			if err != nil {
@@ -74,12 +74,15 @@ func rootArgs(args []string) (bundle []string, root string) {
 	return args[:1], args[1]
 }
 
-func writeRoot(s cli.Streams, b *manifest.Bundle, path string) error {
+func writeRoot(s cli.Streams, b *manifest.Bundle, bundle, path string) error {
 	if path == "-" {
 		_, err := s.Out.Write(b.EncodeRootFile())
 		return err
 	}
 	if err := replaceable(path, `{"root":`, "no root file"); err != nil {
+		return err
+	}
+	if err := copySignature(s, bundle, path); err != nil {
 		return err
 	}
 	return atomicfile.WriteFile(path, b.EncodeRootFile(), 0o644)

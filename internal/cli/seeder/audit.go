@@ -77,7 +77,7 @@ finding. --receipt writes down what they hold, for the side that builds bundles.
 }
 
 func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
-	b, trusted, keys, err := o.open()
+	b, v, keys, err := o.open()
 	if err != nil {
 		return err
 	}
@@ -112,34 +112,34 @@ func runAudit(ctx context.Context, s cli.Streams, o *auditOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Trust = trusted
 	rep.Notes = slices.Concat(g.notes, notes(metadataNote(b.Table, items)), seen, rep.Notes, notes(o.remote.manners.note()))
 	for _, a := range b.Table.Absent {
 		rep.Notes = append(rep.Notes, absentNote(a))
 	}
+	v.into(rep)
 	return cli.PrintReport(s, rep, o.results, auditLast(rep, sum, to.Name), sum)
 }
 
 // open checks the flags and reads the root, before anything is asked. The keys are those
 // that metadata must be signed by.
-func (o *auditOptions) open() (b *manifest.Bundle, trusted string, keys openpgp.EntityList, err error) {
-	if err := o.trust.valid(); err != nil {
-		return nil, "", nil, err
+func (o *auditOptions) open() (b *manifest.Bundle, v *verdict, keys openpgp.EntityList, err error) {
+	if err := o.trust.prepare(); err != nil {
+		return nil, nil, nil, err
 	}
 	if o.wait < 0 {
-		return nil, "", nil, cli.Usage("--wait is a duration such as 30s, or 0")
+		return nil, nil, nil, cli.Usage("--wait is a duration such as 30s, or 0")
 	}
 	if err := receiptPlace(o.receipt); err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
 	if keys, err = o.repoKeys(); err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
 	if b, err = archive.OpenRoot(o.path); err != nil {
-		return nil, "", nil, err
+		return nil, nil, nil, err
 	}
-	trusted, err = o.trust.check(b.Root.Digest)
-	return b, trusted, keys, err
+	v = o.trust.judge(factsOf(o.path, b))
+	return b, v, keys, v.err()
 }
 
 // run audits, with a bar where content is read, and writes the receipt.
@@ -251,6 +251,6 @@ func auditLast(rep *report.Report, sum *audit.Summary, name string) string {
 	if n := c[report.Foreign]; n > 0 {
 		foreign = fmt.Sprintf(", %d foreign", n)
 	}
-	return fmt.Sprintf("audited %s: %d present, %d missing, %d different, %d unknown%s; %d artifacts, %s read%s, %.1f s; root %s; trust: %s",
-		name, c[report.Present], c[report.Missing], c[report.Different], c[report.Unknown], foreign, sum.Artifacts, cli.Bytes(sum.Read), shallow, sum.Seconds, rep.Bundle, rep.Trust)
+	return fmt.Sprintf("audited %s: %d present, %d missing, %d different, %d unknown%s; %d artifacts, %s read%s, %.1f s; %s",
+		name, c[report.Present], c[report.Missing], c[report.Different], c[report.Unknown], foreign, sum.Artifacts, cli.Bytes(sum.Read), shallow, sum.Seconds, ending(rep))
 }

@@ -75,15 +75,15 @@ func runPlan(ctx context.Context, s cli.Streams, o *planOptions) error {
 	if o.remote.registry != "" {
 		return cli.Usage("plan is for a Nexus; what a registry lacks says push --dry-run")
 	}
-	if err := o.trust.valid(); err != nil {
+	if err := o.trust.prepare(); err != nil {
 		return err
 	}
 	b, err := archive.OpenRoot(o.path)
 	if err != nil {
 		return err
 	}
-	trusted, err := o.trust.check(b.Root.Digest)
-	if err != nil {
+	v := o.trust.judge(factsOf(o.path, b))
+	if err := v.err(); err != nil {
 		return err
 	}
 	g, err := o.selection.cargo(b.Table, &o.remote)
@@ -95,11 +95,12 @@ func runPlan(ctx context.Context, s cli.Streams, o *planOptions) error {
 	if err != nil {
 		return err
 	}
-	rep.Bundle, rep.Name, rep.Trust = b.Root.Digest, b.Table.Name, trusted
+	rep.Bundle, rep.Name = b.Root.Digest, b.Table.Name
 	rep.Notes = slices.Concat(g.notes, notes(metadataNote(b.Table, g.items)), rep.Notes)
+	v.into(rep)
 	o.results.Verbose = true
 	if sum == nil {
-		return cli.PrintReport(s, rep, o.results, fmt.Sprintf("plan for %s: the login was refused; root %s; trust: %s", name, rep.Bundle, rep.Trust), nil)
+		return cli.PrintReport(s, rep, o.results, fmt.Sprintf("plan for %s: the login was refused; %s", name, ending(rep)), nil)
 	}
 	return cli.PrintReport(s, rep, o.results, planLast(rep, sum, name), sum)
 }
@@ -223,6 +224,6 @@ func planLast(rep *report.Report, sum *planSummary, name string) string {
 		most = "at most "
 	}
 	unknown := c[report.Unknown] // it decides, but need not be in the way
-	return fmt.Sprintf("plan for %s: %d ok, %d to make, %d to know, %d not known, %d in the way; %s%s to send; root %s; trust: %s",
-		name, c[report.OK], c[report.Planned], c[report.Warning], unknown, rep.Bad()-unknown, most, cli.Bytes(sum.Bytes), rep.Bundle, rep.Trust)
+	return fmt.Sprintf("plan for %s: %d ok, %d to make, %d to know, %d not known, %d in the way; %s%s to send; %s",
+		name, c[report.OK], c[report.Planned], c[report.Warning], unknown, rep.Bad()-unknown, most, cli.Bytes(sum.Bytes), ending(rep))
 }

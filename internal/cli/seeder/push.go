@@ -89,7 +89,7 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
-	a, trusted, err := open(o.path, &o.trust)
+	a, v, err := open(o.path, &o.trust)
 	if err != nil {
 		return err
 	}
@@ -115,13 +115,16 @@ func runPush(ctx context.Context, s cli.Streams, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
+	if !o.dryRun {
+		o.trust.record(ctx, s, v)
+	}
 	rep, sum, err := o.run(ctx, s, a, items, to, signer)
 	if err != nil {
 		return err
 	}
 	sum.Requests = o.remote.manners.requests()
-	rep.Trust = trusted
 	rep.Notes = slices.Concat(g.notes, notes(metadataNote(g.table, items)), seen, rep.Notes, notes(o.remote.manners.note()))
+	v.into(rep)
 	o.results.Verbose = o.results.Verbose || o.dryRun
 	return cli.PrintReport(s, rep, o.results, pushLast(rep, sum, to.Name, o.dryRun), sum)
 }
@@ -188,7 +191,7 @@ func pushLast(rep *report.Report, sum *push.Summary, name string, dryRun bool) s
 	if dryRun {
 		verb, sent = "would push to", "to send"
 	}
-	return fmt.Sprintf("%s %s: %d new, %d present, %d failed; %s %s, %s skipped, %.1f s; root %s; trust: %s",
+	return fmt.Sprintf("%s %s: %d new, %d present, %d failed; %s %s, %s skipped, %.1f s; %s",
 		verb, name, c[report.Sent]+c[report.Planned], c[report.Present], rep.Bad(),
-		cli.Bytes(sum.Sent), sent, cli.Bytes(sum.Skipped), sum.Seconds, rep.Bundle, rep.Trust)
+		cli.Bytes(sum.Sent), sent, cli.Bytes(sum.Skipped), sum.Seconds, ending(rep))
 }

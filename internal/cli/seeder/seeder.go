@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -33,42 +32,6 @@ target holds, or serves the file itself.`,
 		complete(cmd)
 	}
 	return root
-}
-
-// trust are the flags that bind an archive to what the operator expects.
-type trust struct{ root string }
-
-func (t *trust) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&t.root, "root", "", "accept this bundle only: the root `digest` that bundler build printed")
-}
-
-// valid says whether the flag is a digest at all, before anything is read.
-func (t *trust) valid() error {
-	if t.root != "" && manifest.CheckDigest(digest.Digest(t.root)) != nil {
-		return cli.Usage("--root %q is not sha256: and 64 lower-case hexadecimal digits", t.root)
-	}
-	return nil
-}
-
-// check compares a root with the expected one and says what trust rests on.
-func (t *trust) check(got digest.Digest) (string, error) {
-	switch {
-	case t.root == "":
-		return "none", nil
-	case t.root != string(got):
-		return "none", report.WithClass(report.ClassTrust, &rootError{t.root, string(got)})
-	}
-	return "root", nil
-}
-
-// A rootError says that the archive is another bundle than the operator expects.
-type rootError struct{ want, got string }
-
-func (e *rootError) Error() string {
-	if e.got == "" {
-		return "this archive has no root; --root wants " + e.want
-	}
-	return "the bundle's root is " + e.got + ", --root wants " + e.want
 }
 
 // selection are the flags that choose artifacts and name their places. Push and audit
@@ -170,18 +133,18 @@ func anyRaw(items []target.Item) bool {
 }
 
 // open opens an archive for push and serve.
-func open(path string, t *trust) (*archive.Archive, string, error) {
-	if err := t.valid(); err != nil {
-		return nil, "", err
+func open(path string, t *trust) (*archive.Archive, *verdict, error) {
+	if err := t.prepare(); err != nil {
+		return nil, nil, err
 	}
 	a, err := archive.Open(path)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	trusted, err := t.check(a.Bundle().Root.Digest)
-	if err != nil {
+	v := t.judge(factsOf(path, a.Bundle()))
+	if err := v.err(); err != nil {
 		a.Close()
-		return nil, "", err
+		return nil, nil, err
 	}
-	return a, trusted, nil
+	return a, v, nil
 }

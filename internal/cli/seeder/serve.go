@@ -68,7 +68,7 @@ func runServe(ctx context.Context, s cli.Streams, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	a, trusted, err := open(o.path, &o.trust)
+	a, v, err := open(o.path, &o.trust)
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,12 @@ func runServe(ctx context.Context, s cli.Streams, o *serveOptions) error {
 	if err != nil {
 		return report.WithClass(report.ClassLocal, err)
 	}
+	for _, n := range v.notes {
+		fmt.Fprintf(s.Err, "note: %s\n", n)
+	}
+	o.trust.record(ctx, s, v)
 	if !o.quiet {
-		fmt.Fprintf(s.Out, "serving %s (root %s, trust: %s) on http://%s/\n", a.Bundle().Table.Name, a.Bundle().Root.Digest, trusted, l.Addr())
+		fmt.Fprintf(s.Out, "serving %s (%s) on http://%s/\n", v.facts.name, v.words(", "), l.Addr())
 	}
 	if err = srv.Run(ctx, l); err != nil && ctx.Err() != nil {
 		fmt.Fprintf(s.Err, "seeder: %v\n", err) // it was asked to stop, and did

@@ -27,9 +27,11 @@ func newVerify(s cli.Streams) *cobra.Command {
 		Long: `verify reads the archive once and checks every digest, every header and padding
 byte, that each artifact of the root is there for every arch, and that nothing else is.
 It writes nothing and opens no connection. A plain OCI layout tar is judged by the OCI
-rules. Without --root the last line says "trust: none": the archive is whole, but
-nothing says that it is the one you expect.`,
+rules. Without --key, keys of the site (/etc/airbundle/trusted.pub) or --root the last
+line says "trust: none": the archive is whole, but nothing says that it is the one you
+expect.`,
 		Example: `  seeder verify k8s.bundle.tar
+  seeder verify k8s.bundle.tar --key airbundle.pub
   seeder verify k8s.bundle.tar --root sha256:9f2c... --output json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +47,7 @@ nothing says that it is the one you expect.`,
 }
 
 func runVerify(ctx context.Context, s cli.Streams, o *verifyOptions) error {
-	if err := o.trust.valid(); err != nil {
+	if err := o.trust.prepare(); err != nil {
 		return err
 	}
 	size := int64(-1)
@@ -58,9 +60,11 @@ func runVerify(ctx context.Context, s cli.Streams, o *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	if rep.Trust, err = o.trust.check(rep.Bundle); err != nil {
+	v := o.trust.judge(facts{o.path, rep.Bundle, rep.Name, rep.Serial, rep.Expires})
+	for _, err := range v.errs {
 		rep.AddError("archive", o.path, rep.Bundle, report.Different, err)
 	}
+	v.into(rep)
 	return cli.PrintReport(s, rep, o.results, verifyLast(rep, sum, o.path), sum)
 }
 
@@ -70,10 +74,6 @@ func verifyLast(rep *report.Report, sum *verify.Summary, path string) string {
 	if n := rep.Bad(); n > 0 {
 		word = fmt.Sprintf("%d findings in", n)
 	}
-	root := string(rep.Bundle)
-	if root == "" {
-		root = "none"
-	}
-	return fmt.Sprintf("%s %s: %d artifacts, %d blobs, %s in %.1f s; root %s; trust: %s",
-		word, path, sum.Artifacts, sum.Blobs, cli.Bytes(sum.Bytes), sum.Seconds, root, rep.Trust)
+	return fmt.Sprintf("%s %s: %d artifacts, %d blobs, %s in %.1f s; %s",
+		word, path, sum.Artifacts, sum.Blobs, cli.Bytes(sum.Bytes), sum.Seconds, ending(rep))
 }

@@ -85,13 +85,13 @@ func (s *scanner) rootHeader() (int64, error) {
 	isIndex := err == nil && name == ocispec.ImageIndexFile && size <= manifest.MaxRoot
 	switch ours := first == encodeHeader(ocispec.ImageLayoutFile, int64(len(ociLayout))); {
 	case s.size == 0:
-		return 0, s.errorf(0, "", "the file is empty")
+		return 0, s.errorf(0, "", "the file is empty; %s", wantLayout)
 	case firstErr != nil && !errors.Is(firstErr, io.EOF) && !isIndex:
 		return 0, s.unreadable(0, ocispec.ImageLayoutFile, "its header", firstErr)
 	case !ours && first.checksumOK():
 		return 0, s.notBundle("its first entry is not that of a bundle")
 	case !ours && !isIndex:
-		return 0, s.errorf(0, "", "not a tar archive, or one whose beginning is destroyed")
+		return 0, s.errorf(0, "", "%s", notTar(first[:]))
 	case !isIndex && second.checksumOK() && cString(second.name()) != ocispec.ImageIndexFile:
 		return 0, s.notBundle("its second entry is not index.json")
 	}

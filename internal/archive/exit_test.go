@@ -42,7 +42,7 @@ func TestExitCodes(t *testing.T) {
 		"more":            {open("more.tar", append(bytes.Clone(whole), 0)), report.ClassContent},
 		"table damaged":   {open("table.tar", flipped(whole, s.offsetOf(t, s.bundle.TableDescriptor().Digest))), report.ClassContent},
 		"no file":         {missing, report.ClassLocal},
-		"directory":       {directory, report.ClassLocal},
+		"directory":       {directory, report.ClassContent},
 		"root file":       {rootError(writeFile(t, dir, "root.json", []byte("{}"))), report.ClassContent},
 		"bad sector":      {&FormatError{Err: &fs.PathError{Op: "read", Path: path, Err: syscall.EIO}}, report.ClassLocal},
 		"stale handle":    {&FormatError{Err: fmt.Errorf("read: %w", syscall.ESTALE)}, report.ClassLocal},

@@ -6,18 +6,19 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Bounds of what a foreign tar can make us hold in memory.
+// Bounds of what a foreign tar can make us hold in memory, or read.
 const (
-	maxNameLength = 1 << 10  // of one entry
-	maxNameBytes  = 64 << 20 // of all names together
-	maxExtension  = 1 << 20  // of one extended header
-	maxExtensions = 4        // extended headers before one entry
+	maxForeignEntries = 1 << 18  // files and directories
+	maxNameLength     = 1 << 10  // of one entry
+	maxNameBytes      = 32 << 20 // of all names together
+	maxExtension      = 1 << 20  // of one extended header
+	maxExtensions     = 4        // extended headers before one entry
+	maxBlocking       = 16 << 20 // zeros behind the end, which fill the last record of a tape
 )
 
 // A section is a piece of a file.
@@ -26,10 +27,11 @@ type section struct {
 	offset, size int64
 }
 
-// tarFiles are the regular files of a tar.
+// tarFiles are the regular files and directories of a tar.
 type tarFiles struct {
-	names    []string
-	warnings []*FormatError
+	names    []string // of files, in the order of the tar
+	dirs     []string // each once
+	problems []*FormatError
 	byName   map[string]section // by name in lower case: two that differ in case alone collide on some file systems
 }
 
@@ -50,6 +52,7 @@ type tarReader struct {
 
 	nameBytes int
 	files     tarFiles
+	isDir     map[string]bool // by name in lower case
 }
 
 // An extension is what extended headers say about the entry that follows them.
@@ -60,38 +63,63 @@ type extension struct {
 	hasSize bool
 }
 
-// readTar locates the regular files of a tar.
+// readTar locates the regular files of a tar. What is wrong with one entry is noted, and
+// the next one is read; the error is for a tar of which the rest cannot be read.
 func readTar(path string, r io.ReaderAt, size int64) (*tarFiles, error) {
-	t := &tarReader{path: path, r: r, size: size, files: tarFiles{byName: map[string]section{}}}
+	t := &tarReader{path: path, r: r, size: size, files: tarFiles{byName: map[string]section{}}, isDir: map[string]bool{}}
+	err := t.entries()
+	return &t.files, err
+}
+
+func (t *tarReader) entries() error {
 	var ext extension
 	for {
 		b, err := t.block()
 		if err != nil {
-			return nil, err
+			return err
+		}
+		if b.zero() && t.at == 0 {
+			return t.errorf("", "%s", notTar(b[:]))
 		}
 		if b.zero() {
 			if ext.count > 0 {
-				return nil, t.errorf("", "an extended header without an entry")
+				t.problemf("", "an extended header without an entry")
 			}
-			return &t.files, t.checkEnd()
+			return t.checkEnd()
 		}
 		if !b.checksumOK() {
-			return nil, t.errorf("", "not a tar header, or one that is damaged")
+			if t.at == 0 {
+				return t.errorf("", "%s", notTar(b[:]))
+			}
+			return t.errorf("", "not a tar header, or one that is damaged")
 		}
 		if err := t.entry(b, &ext); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
 
-func (t *tarReader) errorf(entry, format string, args ...any) error {
+// problemf notes what is wrong with an entry.
+func (t *tarReader) problemf(entry, format string, args ...any) {
+	switch n := len(t.files.problems); {
+	case n < maxProblems-1:
+		t.files.problems = append(t.files.problems, t.errorf(entry, format, args...))
+	case n == maxProblems-1:
+		t.files.problems = append(t.files.problems, t.errorf("", "more is wrong with the entries behind; no more is listed"))
+	}
+}
+
+func (t *tarReader) errorf(entry, format string, args ...any) *FormatError {
 	return &FormatError{Path: t.path, Offset: t.at, Entry: entry, Msg: fmt.Sprintf(format, args...)}
 }
 
 func (t *tarReader) block() (*block, error) {
 	t.at = t.p
 	var b block
-	if t.size-t.p < blockSize {
+	switch {
+	case t.size == 0:
+		return nil, t.errorf("", "the file is empty; %s", wantLayout)
+	case t.size-t.p < blockSize:
 		return nil, t.errorf("", "the file ends after %d bytes without the end of a tar", t.size)
 	}
 	if err := t.read(b[:], t.p); err != nil {
@@ -115,28 +143,58 @@ func (t *tarReader) entry(b *block, ext *extension) error {
 	if err != nil {
 		return t.errorf(name, "size: %v", err)
 	}
-	switch flag := b.typeflag(); flag {
-	case 'L', 'x', 'g':
+	flag := b.typeflag()
+	if flag == 'L' || flag == 'x' || flag == 'g' {
 		return t.extend(flag, size, ext)
-	case '0', 0, '7', '5':
-		if size, err = t.override(name, size, ext); err != nil {
-			return err
-		}
-		if ext.name != "" {
-			name = ext.name
-		}
-		*ext = extension{}
-		isDir := flag == '5' || flag == 0 && strings.HasSuffix(name, "/")
-		return t.file(name, size, isDir)
-	case '1', '2', 'K':
-		return t.errorf(name, "is a link")
-	case '3', '4', '6':
-		return t.errorf(name, "is a device or FIFO")
-	case 'S':
-		return t.errorf(name, "is sparse")
-	default:
-		return t.errorf(name, "has the unknown type %q", flag)
 	}
+	if size, err = t.override(name, size, ext); err != nil {
+		return err
+	}
+	if hasTail(b.name()) || string(b.magic()) == "ustar\x00" && hasTail(b.prefix()) {
+		t.problemf(name, "unsafe name: text behind its end")
+	}
+	if ext.name != "" {
+		// Two readers see two names where an extended one stands without need.
+		if len(ext.name) < len(b.name()) && isASCII(ext.name) && ext.name != name {
+			t.problemf(ext.name, "its own header calls it %q", name)
+		}
+		name = ext.name
+	}
+	*ext = extension{}
+	switch flag {
+	case '0', 0, '7':
+		if flag == 0 && strings.HasSuffix(name, "/") {
+			return t.directory(name, size)
+		}
+		return t.file(name, size)
+	case '5':
+		return t.directory(name, size)
+	}
+	t.problemf(name, "%s", unwanted(flag))
+	return t.skip(name, size)
+}
+
+// unwanted says what kind of entry a flag means that no layout has.
+func unwanted(flag byte) string {
+	switch flag {
+	case '1', '2', 'K':
+		return "is a link"
+	case '3', '4', '6':
+		return "is a device or FIFO"
+	case 'S':
+		return "is sparse"
+	}
+	return fmt.Sprintf("has the unknown type %q", flag)
+}
+
+// hasTail says whether anything stands behind the first NUL of a field.
+func hasTail(f []byte) bool {
+	_, tail, _ := bytes.Cut(f, []byte{0})
+	return !allZero(tail)
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // headerName returns the name that the header itself has. Only POSIX headers have a
@@ -161,32 +219,66 @@ func (t *tarReader) override(name string, size int64, ext *extension) (int64, er
 	return 0, t.errorf(name, "its header says %d bytes, its pax header %d", size, ext.size)
 }
 
-// file notes a regular file or directory whose content begins here.
-func (t *tarReader) file(raw string, size int64, isDir bool) error {
+// file notes a regular file whose content begins here.
+func (t *tarReader) file(raw string, size int64) error {
 	name, err := cleanName(raw)
-	if err != nil {
-		return t.errorf(raw, "%v", err)
+	switch {
+	case err != nil:
+		t.problemf(raw, "%v", err)
+		return t.skip(raw, size)
+	case strings.HasSuffix(raw, "/") || name == ".":
+		t.problemf(raw, "is a file with the name of a directory")
+		return t.skip(raw, size)
 	}
-	if isDir {
-		if size != 0 {
-			return t.errorf(raw, "is a directory with content")
-		}
-		return nil
-	}
-	if strings.HasSuffix(raw, "/") || name == "." {
-		return t.errorf(raw, "is a file with the name of a directory")
-	}
-	t.nameBytes += len(name)
-	if len(t.files.names) >= maxEntries || t.nameBytes > maxNameBytes {
-		return t.errorf(raw, "more entries than are allowed")
+	if err := t.room(name); err != nil {
+		return err
 	}
 	key := strings.ToLower(name)
-	if other, ok := t.files.byName[key]; ok {
-		return t.errorf(raw, "stands twice, first as %q at byte %d", other.name, other.offset)
+	other, twice := t.files.byName[key]
+	switch {
+	case twice:
+		t.problemf(raw, "stands twice, first as %q at byte %d", other.name, other.offset)
+		return t.skip(name, size)
+	case t.isDir[key]:
+		t.problemf(raw, "stands twice, first as a directory")
 	}
 	t.files.byName[key] = section{name, t.p, size}
 	t.files.names = append(t.files.names, name)
 	return t.skip(name, size)
+}
+
+// directory notes a directory. It holds nothing, and may stand more than once.
+func (t *tarReader) directory(raw string, size int64) error {
+	name, err := cleanName(raw)
+	if err != nil {
+		t.problemf(raw, "%v", err)
+		return t.skip(raw, size)
+	}
+	if size != 0 {
+		return t.errorf(raw, "is a directory with content") // some readers skip it, others read on
+	}
+	key := strings.ToLower(name)
+	if t.isDir[key] {
+		return nil
+	}
+	if err := t.room(name); err != nil {
+		return err
+	}
+	if _, twice := t.files.byName[key]; twice {
+		t.problemf(raw, "stands twice, first as a file")
+	}
+	t.isDir[key] = true
+	t.files.dirs = append(t.files.dirs, name)
+	return nil
+}
+
+// room says whether one more name may be held.
+func (t *tarReader) room(name string) error {
+	t.nameBytes += len(name)
+	if len(t.files.names)+len(t.files.dirs) >= maxForeignEntries || t.nameBytes > maxNameBytes {
+		return t.errorf(name, "more entries than the %d allowed, or longer names", maxForeignEntries)
+	}
+	return nil
 }
 
 // skip moves behind a content and its padding.
@@ -203,91 +295,10 @@ func (t *tarReader) skip(name string, size int64) error {
 	if err := t.read(buf[:pad], t.p); err != nil {
 		return err
 	}
-	if !allZero(buf[:pad]) && len(t.files.warnings) < maxProblems {
-		t.files.warnings = append(t.files.warnings, &FormatError{Path: t.path, Offset: t.p, Entry: name, Msg: "its padding is not zero"})
+	if !allZero(buf[:pad]) {
+		t.problemf(name, "its padding, at byte %d, is not zero", t.p)
 	}
 	t.p += pad
-	return nil
-}
-
-// extend reads an extended header.
-func (t *tarReader) extend(flag byte, size int64, ext *extension) error {
-	if ext.count++; ext.count > maxExtensions {
-		return t.errorf("", "more than %d extended headers before one entry", maxExtensions)
-	}
-	if size > maxExtension {
-		return t.errorf("", "an extended header of %d bytes, more than the %d allowed", size, maxExtension)
-	}
-	if size > t.size-t.p {
-		return t.errorf("", "the file ends in an extended header")
-	}
-	data := make([]byte, size)
-	if err := t.read(data, t.p); err != nil {
-		return err
-	}
-	if err := t.skip("", size); err != nil {
-		return err
-	}
-	if flag == 'L' {
-		return t.setName(cString(data), ext)
-	}
-	err := t.paxRecords(data, func(key, value string) error {
-		switch {
-		case strings.HasPrefix(key, "GNU.sparse."):
-			return t.errorf("", "a sparse entry")
-		case flag == 'g' && (key == "path" || key == "size"):
-			return t.errorf("", "a pax header sets the %s of all entries", key)
-		case key == "path":
-			return t.setName(value, ext)
-		case key == "size":
-			return t.setSize(value, ext)
-		}
-		return nil
-	})
-	if flag == 'g' {
-		ext.count-- // belongs to no entry
-	}
-	return err
-}
-
-func (t *tarReader) setName(name string, ext *extension) error {
-	if name == "" || ext.name != "" {
-		return t.errorf(name, "an extended name that is empty or stands twice")
-	}
-	if len(name) > maxNameLength {
-		return t.errorf("", "a name of %d bytes, more than the %d allowed", len(name), maxNameLength)
-	}
-	ext.name = name
-	return nil
-}
-
-func (t *tarReader) setSize(value string, ext *extension) error {
-	n, err := strconv.ParseUint(value, 10, 63)
-	if err != nil || ext.hasSize {
-		return t.errorf("", "pax size %q", value)
-	}
-	ext.size, ext.hasSize = int64(n), true
-	return nil
-}
-
-// paxRecords calls record for each "length key=value\n" (POSIX.1-2017, pax).
-func (t *tarReader) paxRecords(data []byte, record func(key, value string) error) error {
-	malformed := t.errorf("", "a malformed pax header")
-	for len(data) > 0 {
-		digits, _, ok := bytes.Cut(data[:min(len(data), 20)], []byte{' '})
-		n, err := strconv.ParseUint(string(digits), 10, 31)
-		if !ok || err != nil || n > uint64(len(data)) || int(n) < len(digits)+2 || data[n-1] != '\n' {
-			return malformed
-		}
-		key, value, ok := strings.Cut(string(data[len(digits)+1:n-1]), "=")
-		if !ok || key == "" {
-			return malformed
-		}
-		if err := record(key, value); err != nil {
-			return err
-		}
-		data = data[n:]
-	}
 	return nil
 }
 
@@ -300,6 +311,9 @@ func (t *tarReader) checkEnd() error {
 	}
 	if !b.zero() {
 		return t.errorf("", "a single zero block, and more after it")
+	}
+	if more := t.size - t.p; more > maxBlocking {
+		return t.errorf("", "%d bytes follow the end of the tar", more)
 	}
 	buf := make([]byte, bufferSize)
 	for t.p < t.size {
@@ -323,7 +337,7 @@ func cleanName(name string) (string, error) {
 		return "", errors.New("unsafe name: empty")
 	case len(name) > maxNameLength:
 		return "", fmt.Errorf("unsafe name: %d bytes long", len(name))
-	case strings.HasPrefix(name, "/"):
+	case strings.HasPrefix(name, "/"), len(name) > 1 && name[1] == ':' && unicode.IsLetter(rune(name[0])):
 		return "", errors.New("unsafe name: absolute")
 	case strings.Contains(name, `\`):
 		return "", errors.New("unsafe name: a backslash")

@@ -117,7 +117,7 @@ func TestLargeArchives(t *testing.T) {
 			if diff := cmp.Diff(want, goTarSizes(t, path)); diff != "" {
 				t.Errorf("archive/tar (-want +got):\n%s", diff)
 			}
-			o, err := OpenLayout(path)
+			o, _, err := OpenLayout(path)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,7 +10,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
-	"airbundle/internal/regular"
 	"airbundle/manifest"
 )
 
@@ -28,14 +27,19 @@ type LayoutTar struct {
 // maxLayoutFile bounds the file oci-layout, which holds one version number.
 const maxLayoutFile = 4 << 10
 
+// maxIndex bounds index.json of a foreign layout: what it lists is held in memory.
+const maxIndex = manifest.MaxImageJSON
+
 // OpenLayout opens a tar that holds an OCI image layout. It locates all entries and
-// reads oci-layout and index.json; what these say is not judged. Anything in the tar
-// that is neither a regular file nor a directory, that stands twice or has an unsafe
-// name is refused with a *FormatError, as is a tar that is cut, or goes on after its end.
-func OpenLayout(path string) (_ *LayoutTar, err error) {
-	f, info, err := regular.Open(path)
+// reads oci-layout and index.json; what these say is not judged. Entries that are
+// neither regular files nor directories, that stand twice or have an unsafe name,
+// and padding that is not zero, are listed. The error is a *FormatError for a file that
+// is no tar, a tar that is cut or goes on after its end, or one without a layout, and
+// comes with what was listed before.
+func OpenLayout(path string) (_ *LayoutTar, problems []*FormatError, err error) {
+	f, info, err := openArchive(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t := &LayoutTar{path: path, f: f}
 	defer func() {
@@ -44,22 +48,21 @@ func OpenLayout(path string) (_ *LayoutTar, err error) {
 		}
 	}()
 	if t.files, err = readTar(path, f, info.Size()); err != nil {
-		return nil, err
+		return nil, t.files.problems, err
 	}
 	if t.ociLayout, err = t.readFile(ocispec.ImageLayoutFile, maxLayoutFile); err != nil {
-		return nil, err
+		return nil, t.files.problems, err
 	}
-	t.index, err = t.readFile(ocispec.ImageIndexFile, manifest.MaxRoot)
-	if err != nil {
-		return nil, err
+	if t.index, err = t.readFile(ocispec.ImageIndexFile, maxIndex); err != nil {
+		return nil, t.files.problems, err
 	}
-	return t, nil
+	return t, t.files.problems, nil
 }
 
 func (t *LayoutTar) readFile(name string, limit int64) ([]byte, error) {
 	s, ok := t.files.find(name)
 	if !ok {
-		return nil, &FormatError{Path: t.path, Entry: name, Msg: "missing: not an OCI image layout"}
+		return nil, &FormatError{Path: t.path, Entry: name, Msg: "missing: not an OCI image layout, or one of another version, for which a newer tool is needed"}
 	}
 	if s.size > limit {
 		return nil, &FormatError{Path: t.path, Offset: s.offset, Entry: name, Msg: fmt.Sprintf("%d bytes, more than the %d allowed", s.size, limit)}
@@ -81,8 +84,8 @@ func (t *LayoutTar) Index() []byte { return t.index }
 // leading "./".
 func (t *LayoutTar) Files() []string { return t.files.names }
 
-// Warnings lists what is unusual but does no harm: padding that is not zero.
-func (t *LayoutTar) Warnings() []*FormatError { return t.files.warnings }
+// Directories lists the names of all directories, each once.
+func (t *LayoutTar) Directories() []string { return t.files.dirs }
 
 // Size returns the size of a file in the tar.
 func (t *LayoutTar) Size(name string) (int64, bool) {

@@ -69,13 +69,13 @@ func TestOpenLayoutOfGNUTar(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			l, err := OpenLayout(path)
+			l, problems, err := OpenLayout(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			if string(l.OCILayout()) != ociLayout || string(l.Index()) != files["index.json"] || len(l.Warnings()) > 0 {
-				t.Errorf("oci-layout %s, index.json %s, warnings %v", l.OCILayout(), l.Index(), l.Warnings())
+			if string(l.OCILayout()) != ociLayout || string(l.Index()) != files["index.json"] || len(problems) > 0 {
+				t.Errorf("oci-layout %s, index.json %s, problems %v", l.OCILayout(), l.Index(), problems)
 			}
 			want := slices.Sorted(maps.Keys(files))
 			if args[len(args)-1] != "." && !slices.Contains(args, "blobs") { // no room for sha512 names
@@ -104,9 +104,9 @@ func TestOpenLayoutOfGoTar(t *testing.T) {
 		} else {
 			files[long] = "content"
 		}
-		l, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", foreignTar(t, format, files)))
-		if err != nil {
-			t.Fatalf("%v: %v", format, err)
+		l, problems, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", foreignTar(t, format, files)))
+		if err != nil || len(problems) > 0 {
+			t.Fatalf("%v: %v, %v", format, err, problems)
 		}
 		if size, ok := l.Size(long); format != tar.FormatUSTAR && (!ok || size != 7) {
 			t.Errorf("%v: long name: %d bytes, %v", format, size, ok)
@@ -125,9 +125,9 @@ func TestPrefix(t *testing.T) {
 	if !bytes.Contains(file, []byte("ustar\x0000")) || bytes.Contains(file, []byte(name)) {
 		t.Fatal("archive/tar did not split the name")
 	}
-	l, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", file))
-	if err != nil {
-		t.Fatal(err)
+	l, problems, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", file))
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
 	}
 	defer l.Close()
 	if size, ok := l.Size(name); !ok || size != 7 {
@@ -146,9 +146,9 @@ func TestOpenLayoutOfBundle(t *testing.T) {
 	s := mixed(t)
 	path := filepath.Join(t.TempDir(), "a.tar")
 	s.write(t, path)
-	l, err := OpenLayout(path)
-	if err != nil {
-		t.Fatal(err)
+	l, problems, err := OpenLayout(path)
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
 	}
 	defer l.Close()
 	for _, d := range s.layout.Blobs() {
@@ -221,6 +221,8 @@ func TestOpenLayoutRefuses(t *testing.T) {
 	damaged := hostile(good)
 	damaged[2*blockSize*2+5] ^= 1
 	whole := hostile(good)
+	padded := hostile(good)
+	padded[len(padded)-tailSize-1] = 1
 	for name, test := range map[string]struct {
 		file []byte
 		msg  string
@@ -228,6 +230,26 @@ func TestOpenLayoutRefuses(t *testing.T) {
 		"symlink":             {hostile(member{name: "blobs/x", flag: '2'}), "is a link"},
 		"hard link":           {hostile(member{name: "blobs/x", flag: '1'}), "is a link"},
 		"long link":           {hostile(member{name: "././@LongLink", flag: 'K', data: "target"}), "is a link"},
+		"pax link":            {hostile(pax("linkpath=/etc/passwd"), good), "a link"},
+		"pax link global":     {hostile(member{name: "g", flag: 'g', data: pax("linkpath=x").data}, good), "a link"},
+		"pax charset":         {hostile(pax("hdrcharset=BINARY"), good), "character set"},
+		"pax other name":      {hostile(pax("path=blobs/y"), good), `its own header calls it "blobs/x"`},
+		"L other name":        {hostile(member{name: "L", flag: 'L', data: "blobs/y\x00"}, good), `its own header calls it "blobs/x"`},
+		"L name with NUL":     {hostile(member{name: "L", flag: 'L', data: "blobs/x\x00y"}, good), "text behind its end"},
+		"name with NUL":       {hostile(member{name: "blobs/x\x00y", data: "content"}), "text behind its end"},
+		"pax name with NUL":   {hostile(pax("path=blobs/x\x00y"), good), "control characters"},
+		"drive":               {hostile(member{name: "C:/x"}), "absolute"},
+		"name of 1 MiB":       {hostile(member{name: "x", flag: 'L', data: strings.Repeat("a", 1<<20)}, good), "a name of 1048576 bytes"},
+		"star sparse":         {hostile(pax("SCHILY.realsize=10"), good), "a sparse entry"},
+		"directory twice":     {hostile(member{name: "blobs/x/", flag: '5'}, good), "first as a directory"},
+		"file and directory":  {hostile(good, member{name: "blobs/X/", flag: '5'}), "first as a file"},
+		"padding":             {padded, "padding, at byte 2567, is not zero"},
+		"link with content":   {hostile(member{name: "blobs/x", flag: '1', data: "content"}), "is a link"},
+		"zeros":               {make([]byte, 4096), "begins with zeros"},
+		"zeros without end":   {append(bytes.Clone(whole), make([]byte, maxBlocking+1)...), "follow the end"},
+		"zstd":                {append([]byte("\x28\xb5\x2f\xfd"), make([]byte, 2000)...), "compressed (zstd)"},
+		"xz":                  {append([]byte("\xfd7zXZ\x00"), make([]byte, 2000)...), "compressed (xz)"},
+		"random":              {bytes.Repeat([]byte("random"), 1000), "not a tar archive"},
 		"device":              {hostile(member{name: "blobs/x", flag: '3'}), "is a device"},
 		"block device":        {hostile(member{name: "blobs/x", flag: '4'}), "is a device"},
 		"FIFO":                {hostile(member{name: "blobs/x", flag: '6'}), "is a device or FIFO"},
@@ -286,35 +308,60 @@ func TestOpenLayoutRefuses(t *testing.T) {
 		"no oci-layout":       {slices.Concat(entryOf("index.json", nil), make([]byte, tailSize)), "missing: not an OCI image layout"},
 		"no index.json":       {slices.Concat(entryOf("oci-layout", nil), make([]byte, tailSize)), "missing: not an OCI image layout"},
 		"huge oci-layout":     {slices.Concat(entryOf("oci-layout", make([]byte, 5000)), make([]byte, tailSize)), "more than the 4096"},
-		"empty":               {nil, "without the end"},
-		"gzip":                {append([]byte{0x1f, 0x8b, 8}, make([]byte, 2000)...), "not a tar header"},
+		"empty":               {nil, "the file is empty"},
+		"gzip":                {append([]byte{0x1f, 0x8b, 8}, make([]byte, 2000)...), "compressed (gzip)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", test.file))
+			l, problems, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", test.file))
 			if err == nil {
 				l.Close()
 			}
-			if got, ok := errors.AsType[*FormatError](err); !ok || !strings.Contains(got.Msg, test.msg) {
-				t.Errorf("error %v, want a *FormatError with %q", err, test.msg)
+			all := slices.Clone(problems)
+			if fe, ok := errors.AsType[*FormatError](err); ok {
+				all = append(all, fe)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(all, func(p *FormatError) bool { return strings.Contains(p.Msg, test.msg) }) {
+				t.Errorf("problems %v, want one with %q", all, test.msg)
 			}
 		})
 	}
 }
 
+// What is wrong with one entry does not hide what is wrong with the next.
+func TestOpenLayoutTellsAll(t *testing.T) {
+	file := hostile(member{name: "a", flag: '2'}, member{name: "../b"}, member{name: "/c", data: "x"}, member{name: "index.json"}, member{name: "d", flag: '6'}, member{name: "blobs/e", data: "content"})
+	l, problems, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, ok := l.Size("blobs/e"); !ok || len(problems) != 5 || string(l.Index()) != "{}" {
+		t.Errorf("%v; files %q", problems, l.Files())
+	}
+	many := hostile(slices.Repeat([]member{{name: "../x"}}, 3000)...)
+	l, problems, err = OpenLayout(writeFile(t, t.TempDir(), "a.tar", many))
+	if err != nil || len(problems) != maxProblems {
+		t.Errorf("%d problems, %v", len(problems), err)
+	}
+	l.Close()
+}
+
 func TestOpenLayoutAccepts(t *testing.T) {
 	paxOfContent := pax("path=blobs/long", "size=7", "mtime=1.5", "SCHILY.xattr.user.x=a=b\nc")
 	for name, file := range map[string][]byte{
-		"pax":           hostile(paxOfContent, member{name: "short", data: "content"}),
+		"pax":           hostile(paxOfContent, member{name: "blobs/long", data: "content"}),
 		"contiguous":    hostile(member{name: "blobs/long", flag: '7', data: "content"}),
 		"directories":   hostile(member{name: "./", flag: '5'}, member{name: "blobs/", flag: '5'}, member{name: "blobs/", flag: '5'}, member{name: "blobs/long", data: "content"}),
-		"L":             hostile(member{name: "L", flag: 'L', data: "blobs/long\x00"}, member{name: "short", data: "content"}),
+		"L":             hostile(member{name: "L", flag: 'L', data: "blobs/long\x00"}, member{name: "blobs/long", data: "content"}),
 		"global":        hostile(append(slices.Repeat([]member{{name: "g", flag: 'g', data: pax("comment=x").data}}, 9), member{name: "blobs/long", data: "content"})...),
 		"blocking zero": append(hostile(member{name: "blobs/long", data: "content"}), make([]byte, 9*blockSize+bufferSize)...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", file))
-			if err != nil {
-				t.Fatal(err)
+			l, problems, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", file))
+			if err != nil || len(problems) > 0 {
+				t.Fatal(err, problems)
 			}
 			defer l.Close()
 			if size, ok := l.Size("blobs/long"); !ok || size != 7 || len(l.Files()) != 3 {
@@ -333,26 +380,13 @@ func TestPaxSizeAbove8GiB(t *testing.T) {
 		if err := os.Truncate(path, at+9663676416+tailSize); err != nil {
 			t.Fatal(err)
 		}
-		l, err := OpenLayout(path)
-		if err != nil {
-			t.Fatal(err)
+		l, problems, err := OpenLayout(path)
+		if err != nil || len(problems) > 0 {
+			t.Fatal(err, problems)
 		}
 		if got, _ := l.Size("blobs/big"); got != 9663676416 {
 			t.Errorf("size %d", got)
 		}
 		l.Close()
-	}
-}
-
-func TestOpenLayoutWarnsOfPadding(t *testing.T) {
-	file := hostile(member{name: "blobs/x", data: "content"})
-	file[len(file)-tailSize-1] = 1
-	l, err := OpenLayout(writeFile(t, t.TempDir(), "a.tar", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if w := l.Warnings(); len(w) != 1 || w[0].Entry != "blobs/x" || !strings.Contains(w[0].Error(), "padding") {
-		t.Errorf("warnings %v", w)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,19 +85,23 @@ func TestOpenRefusesSpecialFiles(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{dir, fifo, "/dev/zero"} {
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("fifo", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, fifo, link, "/dev/zero"} {
 		done := make(chan error, 2)
 		go func() {
 			_, err := Open(path)
 			done <- err
-			_, err = OpenLayout(path)
+			_, _, err = OpenLayout(path)
 			done <- err
 		}()
 		for range 2 {
 			select {
 			case err := <-done:
-				if _, ok := errors.AsType[*fs.PathError](err); !ok {
-					t.Errorf("%s: %v, want an *fs.PathError", path, err)
+				if fe, ok := errors.AsType[*FormatError](err); !ok || !strings.Contains(fe.Msg, wantLayout) {
+					t.Errorf("%s: %v, want a *FormatError that says what is wanted", path, err)
 				}
 			case <-time.After(5 * time.Second):
 				t.Fatalf("%s: hangs", path)
@@ -159,7 +162,7 @@ func FuzzOpen(f *testing.F) {
 			}
 			a.Close()
 		}
-		if l, err := OpenLayout(path); err == nil {
+		if l, _, err := OpenLayout(path); err == nil {
 			for _, name := range l.Files() {
 				if size, ok := l.Size(name); !ok || size > int64(len(data)) {
 					t.Errorf("%q: %d bytes of %d", name, size, len(data))

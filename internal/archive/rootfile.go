@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 
-	"airbundle/internal/regular"
 	"airbundle/manifest"
 )
 
@@ -30,7 +29,7 @@ func OpenRoot(path string) (*manifest.Bundle, error) {
 
 // rootFile returns the content of a file that begins as JSON does; no tar does that.
 func rootFile(path string) ([]byte, bool, error) {
-	f, info, err := regular.Open(path)
+	f, info, err := openArchive(path)
 	if err != nil {
 		return nil, false, err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"airbundle/internal/regular"
 	"airbundle/manifest"
 )
 
@@ -26,7 +25,7 @@ const maxProblems = 1000
 // Entries that stand at another place than they should are found and can be
 // fetched; those that are missing give an error that says so.
 func Scan(path string) (*Archive, []*FormatError, error) {
-	f, info, err := regular.Open(path)
+	f, info, err := openArchive(path)
 	if err != nil {
 		return nil, nil, err
 	}

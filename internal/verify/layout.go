@@ -3,38 +3,46 @@ package verify
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/archive"
 	"airbundle/internal/report"
 	"airbundle/manifest"
 )
 
-// maxDepth is how deep indexes may nest below index.json.
-const maxDepth = 4
+const (
+	maxDepth    = 4   // indexes in each other, below index.json
+	maxFindings = 999 // of one layout that are told
+)
 
 // layout judges the OCI layout tar of another tool by the OCI rules.
 func (r *run) layout(ctx context.Context) error {
-	t, err := archive.OpenLayout(r.path)
+	t, problems, err := archive.OpenLayout(r.path)
+	for _, p := range problems {
+		r.rep.AddError(kindArchive, r.path, "", report.Damaged, p)
+	}
 	if err != nil {
 		return r.unreadable(err)
 	}
 	defer t.Close()
-	w := &layoutWalk{run: r, tar: t, seen: map[digest.Digest]int64{}}
-	w.version()
+	w := &layoutWalk{run: r, tar: t, seen: map[digest.Digest]*node{}}
+	if err := manifest.CheckLayoutFile(t.OCILayout()); err != nil {
+		w.finding(ocispec.ImageLayoutFile, "", "%v", err)
+	}
 	w.index(ctx)
 	w.entries(ctx)
+	if w.more > 0 {
+		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: fmt.Sprintf("%d more findings are not listed", w.more), Class: report.ClassContent})
+	}
 	if r.rep.Bad() == 0 {
 		r.rep.Notes = append(r.rep.Notes, "a valid OCI layout, not an airbundle: nothing says whether it is complete or what it should hold")
-	}
-	for _, p := range t.Warnings() {
-		r.rep.Notes = append(r.rep.Notes, p.Error())
 	}
 	return nil
 }
@@ -42,88 +50,184 @@ func (r *run) layout(ctx context.Context) error {
 // A layoutWalk follows every descriptor of a layout once.
 type layoutWalk struct {
 	*run
-	tar  *archive.LayoutTar
-	seen map[digest.Digest]int64
+	tar     *archive.LayoutTar
+	seen    map[digest.Digest]*node
+	partial bool // something could not be read that may refer to more
+	found   int
+	more    int // findings beyond maxFindings
+}
+
+// A node is one blob that a descriptor refers to.
+type node struct {
+	size      int64
+	mediaType string
+	bad       string // why it is not whole, or what of it
+	platform  *ocispec.Platform
+	isImage   bool // platform is that of an image config
+}
+
+func (w *layoutWalk) add(rec report.Record) {
+	if w.found++; w.found > maxFindings {
+		w.more++
+		return
+	}
+	w.rep.Add(rec)
 }
 
 func (w *layoutWalk) finding(name string, d digest.Digest, format string, args ...any) {
-	w.rep.Add(report.Record{Kind: kindArchive, Name: name, Digest: d, State: report.Damaged, Reason: fmt.Sprintf(format, args...), Class: report.ClassContent})
-}
-
-// version checks the file oci-layout (OCI image-spec 1.1, image-layout.md).
-func (w *layoutWalk) version() {
-	var v ocispec.ImageLayout
-	if err := json.Unmarshal(w.tar.OCILayout(), &v); err != nil {
-		w.finding(ocispec.ImageLayoutFile, "", "not JSON: %v", err)
-	} else if v.Version != ocispec.ImageLayoutVersion {
-		w.finding(ocispec.ImageLayoutFile, "", "layout version %q; only %s is known, a newer tool is needed", v.Version, ocispec.ImageLayoutVersion)
-	}
+	w.add(report.Record{Kind: kindArchive, Name: name, Digest: d, State: report.Damaged, Reason: fmt.Sprintf(format, args...), Class: report.ClassContent})
 }
 
 // index follows index.json.
 func (w *layoutWalk) index(ctx context.Context) {
-	node, err := manifest.ParseImage(ocispec.MediaTypeImageIndex, w.tar.Index())
+	ix, err := manifest.ParseImage(ocispec.MediaTypeImageIndex, w.tar.Index())
 	if err != nil {
+		w.partial = true
 		w.finding(ocispec.ImageIndexFile, "", "%v", err)
+	}
+	if ix == nil {
 		return
 	}
-	if len(node.Manifests) == 0 {
+	if err == nil && len(ix.Manifests) == 0 {
 		w.finding(ocispec.ImageIndexFile, "", "it lists nothing")
 	}
 	names := map[string]digest.Digest{}
-	for _, d := range node.Manifests {
+	platforms := map[string]digest.Digest{}
+	for _, d := range ix.Manifests {
 		if d.ArtifactType == manifest.ArtifactTypeBundle {
 			w.finding(ocispec.ImageIndexFile, d.Digest, "it names the root of an airbundle, but the file is not in the form of one: it was packed anew or changed")
 		}
-		name := d.Annotations[ocispec.AnnotationRefName]
-		if have, ok := names[name]; ok && name != "" {
-			w.finding(name, d.Digest, "the name stands twice, also for %s", have)
-		}
-		names[name] = d.Digest
-		before := w.rep.Bad()
-		w.descriptor(ctx, d, 1)
+		name := w.name(d, names)
+		w.alike(ocispec.ImageIndexFile, d, name, platforms)
+		before := w.found
+		n := w.descriptor(ctx, d, asEntry, 1)
+		w.platformOf(ocispec.ImageIndexFile, d, n)
 		w.sum.Artifacts++
-		if w.rep.Bad() == before {
-			w.rep.Add(report.Record{Kind: "image", Name: strings.TrimSpace(name), Digest: d.Digest, State: report.OK, Bytes: d.Size})
+		rec := report.Record{Kind: string(manifest.KindImage), Name: name, Digest: d.Digest, State: report.OK, Bytes: d.Size}
+		switch {
+		case n.bad != "":
+			rec.State, rec.Class, rec.Reason = report.Damaged, report.ClassContent, n.bad
+		case w.found > before:
+			continue
+		}
+		if rec.State == report.OK {
+			w.rep.Add(rec)
+		} else {
+			w.add(rec)
 		}
 	}
 }
 
+// What a descriptor stands for where it stands.
+type role int
+
+const (
+	asEntry role = iota // of an index
+	asConfig
+	asLayer
+	asSubject
+)
+
 // descriptor verifies one blob and, if it is a manifest or index, what it refers to.
-func (w *layoutWalk) descriptor(ctx context.Context, d ocispec.Descriptor, depth int) {
+func (w *layoutWalk) descriptor(ctx context.Context, d ocispec.Descriptor, as role, depth int) *node {
+	w.rules(d, as)
+	if n, ok := w.seen[d.Digest]; ok {
+		w.again(d, n)
+		return n
+	}
+	n := &node{size: d.Size, mediaType: d.MediaType}
+	w.seen[d.Digest] = n
 	if ctx.Err() != nil {
-		return
+		return n
 	}
-	if size, ok := w.seen[d.Digest]; ok {
-		if size != d.Size {
-			w.finding("blob", d.Digest, "said to have %d bytes and %d bytes", size, d.Size)
+	var err error
+	switch {
+	case manifest.IsIndex(d.MediaType), manifest.IsManifest(d.MediaType):
+		err = w.manifest(ctx, d, n, depth)
+	case as == asConfig:
+		err = w.config(ctx, d, n)
+	case as == asEntry || as == asSubject:
+		err = w.opaque(ctx, d)
+	default:
+		err = w.blob(ctx, d)
+	}
+	if err != nil && ctx.Err() == nil {
+		n.bad = fmt.Sprintf("blob %s: %v", d.Digest, err)
+		class := report.Classify(err)
+		if class != report.ClassLocal {
+			class = report.ClassContent
 		}
-		return
+		w.add(report.Record{Kind: kindArchive, Name: "blob", Digest: d.Digest, State: report.Damaged, Reason: err.Error(), Class: class})
 	}
-	w.seen[d.Digest] = d.Size
-	if d.Data != nil && (int64(len(d.Data)) != d.Size || digest.FromBytes(d.Data) != d.Digest) {
-		w.finding("blob", d.Digest, "the data embedded in its descriptor is something else")
+	return n
+}
+
+// again holds a further descriptor of a blob against the first.
+func (w *layoutWalk) again(d ocispec.Descriptor, n *node) {
+	if n.size != d.Size {
+		w.finding("blob", d.Digest, "said to have %d bytes and %d bytes", n.size, d.Size)
 	}
-	if !manifest.IsIndex(d.MediaType) && !manifest.IsManifest(d.MediaType) {
-		w.blob(ctx, "blob", d)
-		return
+	if n.mediaType != d.MediaType && (strict(n.mediaType) || strict(d.MediaType)) {
+		w.finding("blob", d.Digest, "said to be %q and %q", n.mediaType, d.MediaType)
 	}
+}
+
+// strict says whether a media type says how its content is read.
+func strict(mediaType string) bool {
+	return manifest.IsIndex(mediaType) || manifest.IsManifest(mediaType) || isConfig(mediaType)
+}
+
+// manifest reads a manifest or index and follows what it refers to.
+func (w *layoutWalk) manifest(ctx context.Context, d ocispec.Descriptor, n *node, depth int) error {
 	if depth > maxDepth {
-		w.finding("manifest", d.Digest, "indexes nest deeper than %d", maxDepth)
-		return
+		w.partial = true
+		return fmt.Errorf("indexes nest deeper than %d", maxDepth)
 	}
 	raw, err := w.readJSON(ctx, d)
 	if err != nil {
-		w.finding("manifest", d.Digest, "%v", err)
-		return
+		w.partial = true
+		return err
 	}
-	node, err := manifest.ParseImage(d.MediaType, raw)
+	image, err := manifest.ParseImage(d.MediaType, raw)
 	if err != nil {
-		w.finding("manifest", d.Digest, "%v", err)
-		return
+		w.partial = true
 	}
-	for _, child := range append(node.Blobs(), node.Manifests...) {
-		w.descriptor(ctx, child, depth+1)
+	if image == nil {
+		return err
+	}
+	at := "index " + string(d.Digest)
+	platforms := map[string]digest.Digest{}
+	for _, child := range image.Manifests {
+		w.alike(at, child, "", platforms)
+		c := w.descriptor(ctx, child, asEntry, depth+1)
+		w.platformOf(at, child, c)
+		n.spoil(c)
+	}
+	if image.Config != nil {
+		c := w.descriptor(ctx, *image.Config, asConfig, depth+1)
+		n.platform, n.isImage = c.platform, c.isImage
+		n.spoil(c)
+	}
+	for _, layer := range image.Layers {
+		n.spoil(w.descriptor(ctx, layer, asLayer, depth+1))
+	}
+	if image.Config != nil && err == nil {
+		w.layers(ctx, d, image)
+	}
+	if s := image.Subject; s != nil {
+		if ok, _ := w.tar.Exists(ctx, *s); ok || w.seen[s.Digest] != nil {
+			w.descriptor(ctx, *s, asSubject, depth+1)
+		} else {
+			w.rules(*s, asSubject) // it need not be at hand
+		}
+	}
+	return err
+}
+
+// spoil makes a node as bad as what it needs.
+func (n *node) spoil(by *node) {
+	if n.bad == "" {
+		n.bad = by.bad
 	}
 }
 
@@ -133,7 +237,7 @@ func (w *layoutWalk) readJSON(ctx context.Context, d ocispec.Descriptor) ([]byte
 	}
 	rc, err := w.tar.Fetch(ctx, d)
 	if err != nil {
-		return nil, err
+		return nil, told(d, err)
 	}
 	defer rc.Close()
 	var b bytes.Buffer
@@ -143,38 +247,21 @@ func (w *layoutWalk) readJSON(ctx context.Context, d ocispec.Descriptor) ([]byte
 	return b.Bytes(), err
 }
 
-// blob hashes one blob. What cannot be read is told as what it is, not as damage.
-func (w *layoutWalk) blob(ctx context.Context, name string, d ocispec.Descriptor) {
+// blob hashes one blob.
+func (w *layoutWalk) blob(ctx context.Context, d ocispec.Descriptor) error {
 	w.sum.Blobs++
-	err := w.hashOne(ctx, w.tar, d)
-	if err == nil || ctx.Err() != nil {
-		return
-	}
-	class := report.Classify(err)
-	if class != report.ClassLocal {
-		class = report.ClassContent
-	}
-	w.rep.AddError(kindArchive, name, d.Digest, report.Damaged, report.WithClass(class, err))
+	return told(d, w.hashOne(ctx, w.tar, d))
 }
 
-// entries checks the blobs that nothing refers to: their content must be what their
-// name says, and nothing may stand among them that is no blob.
-func (w *layoutWalk) entries(ctx context.Context) {
-	for _, name := range w.tar.Files() {
-		rest, ok := strings.CutPrefix(name, "blobs/")
-		if !ok {
-			continue
-		}
-		algorithm, encoded, _ := strings.Cut(rest, "/")
-		d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), encoded)
-		if err := d.Validate(); err != nil {
-			w.finding(name, "", "not named by a digest that is known: %v", err)
-			continue
-		}
-		if _, ok := w.seen[d]; ok {
-			continue
-		}
-		size, _ := w.tar.Size(name)
-		w.blob(ctx, name, ocispec.Descriptor{Digest: d, Size: size})
+// told says of a missing blob what is missing. Places in the network that its
+// descriptor names are never asked.
+func told(d ocispec.Descriptor, err error) error {
+	if !errors.Is(err, errdef.ErrNotFound) {
+		return err
 	}
+	where := ""
+	if len(d.URLs) > 0 {
+		where = "; its descriptor names URLs, which are never contacted"
+	}
+	return fmt.Errorf("missing: there is no entry blobs/%s%s", strings.Replace(string(d.Digest), ":", "/", 1), where)
 }

@@ -4,11 +4,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -151,10 +153,17 @@ func TestNotAnArchive(t *testing.T) {
 			t.Errorf("%s: code %d", name, rep.Code())
 		}
 	}
-	for _, path := range []string{dir, filepath.Join(dir, "missing")} {
-		if _, _, err := verify.Run(t.Context(), path, verify.Options{}); report.Classify(err) != report.ClassLocal {
-			t.Errorf("%s: %v", path, err)
+	fifo, link := filepath.Join(dir, "fifo"), filepath.Join(dir, "link")
+	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.Symlink(bundletest.New(t).Build(t), link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, fifo, link, "/dev/null", "/dev/zero"} {
+		if rep, _ := run(t, path); rep.Code() != int(report.ClassContent) || !strings.Contains(rep.Findings()[0].Reason, "not an OCI layout") {
+			t.Errorf("%s: code %d, %v", path, rep.Code(), rep.Findings())
 		}
+	}
+	if _, _, err := verify.Run(t.Context(), filepath.Join(dir, "missing"), verify.Options{}); report.Classify(err) != report.ClassLocal {
+		t.Errorf("missing: %v", err)
 	}
 }
 
@@ -171,8 +180,17 @@ func newLayout(t *testing.T) (layout, *bundletest.Fixture) {
 		d.Annotations = map[string]string{ocispec.AnnotationRefName: img.Source}
 		ix.Manifests = append(ix.Manifests, d)
 	}
-	for d, raw := range f.Blobs {
-		l["blobs/sha256/"+d.Encoded()] = raw
+	var carry func(d digest.Digest)
+	carry = func(d digest.Digest) {
+		l["blobs/sha256/"+d.Encoded()] = f.Blobs[d]
+		if node, err := manifest.ParseImage(f.Types[d], f.Blobs[d]); err == nil {
+			for _, child := range append(node.Blobs(), node.Manifests...) {
+				carry(child.Digest)
+			}
+		}
+	}
+	for _, img := range f.Lock.Images[1:] {
+		carry(img.Digest)
 	}
 	raw, err := json.Marshal(ix)
 	if err != nil {

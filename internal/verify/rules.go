@@ -1,0 +1,248 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/manifest"
+)
+
+// Annotations that give names, beside those of the OCI specification.
+const containerdName = "io.containerd.image.name" // containerd, images/archive
+
+// mediaTypeGrammar is that of RFC 6838, section 4.2.
+var mediaTypeGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
+
+// refusedTypes are manifests of forms that nobody can be held to.
+var refusedTypes = map[string]string{
+	"application/vnd.oci.artifact.manifest.v1+json":             "artifact manifests were removed from the OCI specification",
+	"application/vnd.docker.distribution.manifest.v1+json":      "Docker schema 1",
+	"application/vnd.docker.distribution.manifest.v1+prettyjws": "Docker schema 1",
+}
+
+func isConfig(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageConfig || mediaType == "application/vnd.docker.container.image.v1+json"
+}
+
+func isLayer(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.") || strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.")
+}
+
+// rules holds a descriptor against its place.
+func (w *layoutWalk) rules(d ocispec.Descriptor, as role) {
+	t := d.MediaType
+	switch isNode := manifest.IsIndex(t) || manifest.IsManifest(t); {
+	case !mediaTypeGrammar.MatchString(t):
+		w.finding("descriptor", d.Digest, "%q is no media type", t)
+	case refusedTypes[t] != "":
+		w.finding("descriptor", d.Digest, "media type %q: %s", t, refusedTypes[t])
+	case (as == asEntry || as == asSubject) && (isConfig(t) || isLayer(t)):
+		w.finding("descriptor", d.Digest, "media type %q, where a manifest or index belongs", t)
+	case as == asConfig && (isNode || isLayer(t)), as == asLayer && (isNode || isConfig(t)):
+		w.finding("descriptor", d.Digest, "media type %q, where a %s belongs", t, map[role]string{asConfig: "config", asLayer: "layer"}[as])
+	}
+	if title, ok := d.Annotations[ocispec.AnnotationTitle]; ok && as != asConfig && as != asSubject {
+		if err := checkTitle(title); err != nil {
+			w.finding("descriptor", d.Digest, "bad name: title %q %v", title, err)
+		}
+	}
+	for _, u := range d.URLs {
+		if manifest.CheckText(u) != nil || strings.ContainsAny(u, " \"<>\\") || u == "" {
+			w.finding("descriptor", d.Digest, "%q is no URL", u)
+		}
+	}
+}
+
+// checkTitle says why a title, which tools take for a file name, is none.
+func checkTitle(s string) error {
+	trimmed := strings.TrimSuffix(strings.TrimPrefix(s, "./"), "/")
+	if s == "." {
+		return nil
+	}
+	return manifest.CheckPath(trimmed)
+}
+
+// checkName says why s is not a name of an image: OCI image-spec 1.1, annotations.md,
+// has letters, digits, slashes and a few signs.
+func checkName(s string) error {
+	switch {
+	case s == "":
+		return errors.New("is empty")
+	case len(s) > 1024:
+		return fmt.Errorf("has %d characters", len(s))
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return errors.New("holds characters that are not printable ASCII")
+	}
+	return manifest.CheckPath(s)
+}
+
+// name returns the name of an entry of index.json, which no other may have.
+func (w *layoutWalk) name(d ocispec.Descriptor, names map[string]digest.Digest) string {
+	ref, named := d.Annotations[ocispec.AnnotationRefName]
+	full, fully := d.Annotations[containerdName]
+	for _, n := range []struct {
+		value string
+		there bool
+	}{{ref, named}, {full, fully}} {
+		if err := checkName(n.value); n.there && err != nil {
+			w.finding(ocispec.ImageIndexFile, d.Digest, "bad name: %q %v", n.value, err)
+		}
+	}
+	name := ref
+	if fully {
+		name = full // ref.name is no more than the tag then
+	}
+	if name == "" {
+		return string(d.Digest)
+	}
+	if have, ok := names[name]; ok {
+		w.finding(name, d.Digest, "ambiguous name: it stands twice, also for %s", have)
+	}
+	names[name] = d.Digest
+	return name
+}
+
+// alike finds a second entry of an index for one platform. Entries of index.json may
+// have names that tell them apart.
+func (w *layoutWalk) alike(at string, d ocispec.Descriptor, name string, platforms map[string]digest.Digest) {
+	p := d.Platform
+	if p == nil {
+		return
+	}
+	if p.OS == "" || p.Architecture == "" {
+		w.finding(at, d.Digest, "its platform has no os or no architecture")
+	}
+	for _, s := range append([]string{p.OS, p.Architecture, p.Variant, p.OSVersion}, p.OSFeatures...) {
+		if s != "" && checkName(s) != nil {
+			w.finding(at, d.Digest, "its platform holds %q, which is no name", s)
+		}
+	}
+	if p.OS == "unknown" && p.Architecture == "unknown" {
+		return // attestations, one for each platform (BuildKit, docs/attestations/attestation-storage.md)
+	}
+	q := normal(p)
+	key := strings.Join(append([]string{q.OS, q.Architecture, q.Variant, q.OSVersion}, q.OSFeatures...), "\x00")
+	if name != string(d.Digest) {
+		key += "\x00\x00" + name
+	}
+	if have, ok := platforms[key]; ok {
+		w.finding(at, d.Digest, "ambiguous: for platform %s as %s is", manifest.PlatformOf(p), have)
+	}
+	platforms[key] = d.Digest
+}
+
+// normal returns a platform as runtimes compare it (containerd/platforms, database.go).
+func normal(p *ocispec.Platform) ocispec.Platform {
+	q := *p
+	q.OS, q.Architecture, q.Variant = strings.ToLower(q.OS), strings.ToLower(q.Architecture), strings.ToLower(q.Variant)
+	switch q.Architecture {
+	case "x86_64", "x86-64":
+		q.Architecture = "amd64"
+	case "aarch64":
+		q.Architecture = "arm64"
+	}
+	if q.Architecture == "arm64" && (q.Variant == "8" || q.Variant == "v8") {
+		q.Variant = ""
+	}
+	return q
+}
+
+// platformOf compares the platform that an index says with that of the config.
+func (w *layoutWalk) platformOf(at string, d ocispec.Descriptor, n *node) {
+	if d.Platform == nil || n.platform == nil {
+		return
+	}
+	says, is := normal(d.Platform), normal(n.platform)
+	switch {
+	case is.OS == "" && is.Architecture == "" && !n.isImage, says.OS == "unknown" && is.OS == "":
+		return // an artifact
+	case says.OS != is.OS || says.Architecture != is.Architecture,
+		says.Variant != is.Variant && says.Variant != "" && is.Variant != "":
+		w.finding(at, d.Digest, "platform mismatch: listed for %s, its config is for %q", manifest.PlatformOf(d.Platform), manifest.PlatformOf(n.platform))
+	}
+}
+
+// config reads a config. That of an image must be one; others need not be JSON.
+func (w *layoutWalk) config(ctx context.Context, d ocispec.Descriptor, n *node) error {
+	n.isImage = isConfig(d.MediaType)
+	if !n.isImage && d.Size > manifest.MaxImageJSON {
+		return w.blob(ctx, d)
+	}
+	raw, err := w.readJSON(ctx, d)
+	if err != nil {
+		return err
+	}
+	if !n.isImage && !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+		if strings.HasSuffix(d.MediaType, "+json") {
+			return errors.New("config: not a JSON object, as its media type says")
+		}
+		return nil
+	}
+	if _, err := manifest.ParsePlatform(raw); err != nil {
+		return err
+	}
+	var p ocispec.Platform
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return fmt.Errorf("image config: %w", err)
+	}
+	n.platform = &p
+	return nil
+}
+
+// layers compares the layers of a manifest with what its config says of them: as many,
+// and the same digests where they are not compressed. Nothing is inflated for it.
+func (w *layoutWalk) layers(ctx context.Context, d ocispec.Descriptor, image *manifest.ImageNode) {
+	c := *image.Config
+	if n := w.seen[c.Digest]; !isConfig(c.MediaType) || n == nil || n.bad != "" {
+		return
+	}
+	rc, err := w.tar.Fetch(ctx, c)
+	if err != nil {
+		return // told with the config
+	}
+	defer rc.Close()
+	var config ocispec.Image
+	if err := json.NewDecoder(rc).Decode(&config); err != nil {
+		w.finding("config", c.Digest, "not an image config: %v", err)
+		return
+	}
+	ids := config.RootFS.DiffIDs
+	if len(ids) == 0 {
+		return
+	}
+	if len(ids) != len(image.Layers) {
+		w.finding("manifest", d.Digest, "it has %d layers, its config %s has %d", len(image.Layers), c.Digest, len(ids))
+		return
+	}
+	for i, layer := range image.Layers {
+		plain := layer.MediaType == ocispec.MediaTypeImageLayer || layer.MediaType == "application/vnd.docker.image.rootfs.diff.tar"
+		if plain && ids[i] != layer.Digest {
+			w.finding("manifest", d.Digest, "layer %d is %s, its config %s says %q", i+1, layer.Digest, c.Digest, ids[i])
+		}
+	}
+}
+
+// opaque verifies an entry of an index that is of no known type. One that somebody could
+// take for a manifest all the same is refused.
+func (w *layoutWalk) opaque(ctx context.Context, d ocispec.Descriptor) error {
+	if d.Size > manifest.MaxImageJSON {
+		return w.blob(ctx, d)
+	}
+	raw, err := w.readJSON(ctx, d)
+	if err != nil {
+		return err
+	}
+	if manifest.LooksLikeImage(raw) {
+		w.partial = true
+		return fmt.Errorf("type confusion: media type %q, but the content is a manifest or index", d.MediaType)
+	}
+	return nil
+}

@@ -9,10 +9,10 @@ import (
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"airbundle/internal/digestio"
 	"airbundle/internal/progress"
+	"airbundle/internal/workers"
 )
 
 // bufferSize is large enough that a write costs little beside the hashing, and
@@ -41,6 +41,7 @@ func (w *Writer) fill(ctx context.Context, d ocispec.Descriptor, r io.Reader) (e
 	if !taken {
 		return err
 	}
+	err = errUnfinished // should r panic
 	defer func() { err = w.release(i, err) }()
 	at := io.NewOffsetWriter(w.f, w.layout.entries[i].offset)
 	err = pump(ctx, digestio.NewReader(r, d), func(p []byte) error {
@@ -51,6 +52,8 @@ func (w *Writer) fill(ctx context.Context, d ocispec.Descriptor, r io.Reader) (e
 	})
 	return err
 }
+
+var errUnfinished = errors.New("not filled to the end")
 
 // take claims entry i for the caller; false without error when it is filled.
 func (w *Writer) take(ctx context.Context, i int) (bool, error) {
@@ -109,7 +112,7 @@ func (w *Writer) keep(ctx context.Context, named []int, o CreateOptions) error {
 		jobs = runtime.GOMAXPROCS(0)
 	}
 	task := sink.Begin("check what is there", total)
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := workers.WithContext(ctx)
 	g.SetLimit(jobs)
 	for _, i := range named {
 		g.Go(func() error { return w.keepOne(gctx, i, task) })

@@ -20,7 +20,6 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/httpx"
@@ -29,6 +28,7 @@ import (
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
+	"airbundle/internal/workers"
 	"airbundle/manifest"
 )
 
@@ -138,7 +138,7 @@ func (r *run) summary(items int) *Summary {
 
 // each runs f for 0..n-1 on Jobs goroutines.
 func (r *run) each(n int, f func(i int)) {
-	g := new(errgroup.Group)
+	g := workers.New()
 	g.SetLimit(r.o.Jobs)
 	for i := range n {
 		g.Go(func() error { f(i); return nil })

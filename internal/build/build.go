@@ -17,12 +17,12 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"airbundle/internal/archive"
 	"airbundle/internal/digestio"
 	"airbundle/internal/plan"
 	"airbundle/internal/progress"
+	"airbundle/internal/workers"
 )
 
 // rounds is how often all origins of a blob are tried. Retries of one request are the
@@ -132,7 +132,7 @@ func whole(ctx context.Context, p *plan.Plan, path string, sink progress.Sink, o
 	if a.Bundle().Root.Digest != p.Bundle.Root.Digest {
 		return false, nil
 	}
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := workers.WithContext(ctx)
 	g.SetLimit(o.Jobs)
 	for _, d := range a.Bundle().Blobs() {
 		g.Go(func() error {
@@ -162,7 +162,7 @@ func fill(ctx context.Context, w *archive.Writer, p *plan.Plan, sink progress.Si
 	missing := w.Missing()
 	failed := make([]error, len(missing))
 	var bytes, blobs atomic.Int64
-	g := new(errgroup.Group)
+	g := workers.New()
 	g.SetLimit(o.Jobs)
 	for i, desc := range missing {
 		if ctx.Err() != nil {

@@ -184,6 +184,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"reads all":        {func(r io.Reader) error { _, err := io.Copy(io.Discard, r); return err }, true},
 		"reads nothing":    {func(io.Reader) error { return nil }, true},
+		"panics":           {func(io.Reader) error { panic("a fault") }, false},
 		"refuses early":    {func(io.Reader) error { return errors.New("refused") }, false},
 		"refuses at end":   {func(r io.Reader) error { _, _ = io.Copy(io.Discard, r); return errors.New("refused") }, false},
 		"refuses midway":   {func(r io.Reader) error { _, _ = io.CopyN(io.Discard, r, 50); return errors.New("refused") }, false},

@@ -3,6 +3,8 @@ package build
 import (
 	"errors"
 	"io"
+
+	"airbundle/internal/workers"
 )
 
 // A checkError is the verdict of a blob's own check on content of the right digest. No
@@ -29,7 +31,7 @@ func newCheckedReader(r io.Reader, checks []func(io.Reader) error) *checkedReade
 		pr, pw := io.Pipe()
 		verdict := make(chan error, 1)
 		go func() {
-			err := check(pr)
+			err := guarded(check, pr)
 			_, _ = io.Copy(io.Discard, pr) // a check that stops early must not stall the stream
 			verdict <- err
 		}()
@@ -37,6 +39,16 @@ func newCheckedReader(r io.Reader, checks []func(io.Reader) error) *checkedReade
 		c.verdicts = append(c.verdicts, verdict)
 	}
 	return c
+}
+
+// guarded is check, whose panic is a verdict, too: it reads what others have made.
+func guarded(check func(io.Reader) error, r io.Reader) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = workers.Recovered(v)
+		}
+	}()
+	return check(r)
 }
 
 // Read implements io.Reader.

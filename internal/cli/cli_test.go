@@ -18,6 +18,7 @@ import (
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
+	"airbundle/internal/workers"
 )
 
 // runWith runs a command tree with one sub-command that ends with err.
@@ -183,5 +184,19 @@ func TestNotifyEndsWithTheSignal(t *testing.T) {
 	<-ctx.Done()
 	if s, ok := errors.AsType[*SignalError](context.Cause(ctx)); !ok || s.Signal != syscall.SIGTERM {
 		t.Errorf("%v", context.Cause(ctx))
+	}
+}
+
+// A panic of a goroutine is an internal error that shows nothing of what was in memory.
+func TestPanicIsAnInternalError(t *testing.T) {
+	root := &cobra.Command{Use: "tool", RunE: func(*cobra.Command, []string) error {
+		g := workers.New()
+		g.Go(func() error { panic("password s3cr3t") })
+		return g.Wait()
+	}}
+	var talk bytes.Buffer
+	code := Main(t.Context(), root, nil, Streams{strings.NewReader(""), io.Discard, &talk, false})
+	if got := talk.String(); code != 1 || strings.Contains(got, "s3cr3t") || strings.Count(got, "\n") != 1 || !strings.Contains(got, "TestPanicIsAnInternalError") {
+		t.Errorf("status %d, %q", code, got)
 	}
 }

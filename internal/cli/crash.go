@@ -21,8 +21,8 @@ func withoutCore() {
 }
 
 // guard runs f. A panic becomes exit code 1: the stack is told, and of the value only its
-// type, for nobody has taken secrets out of it. Panics of other goroutines end the process
-// in Go's own way, status 2.
+// type, for nobody has taken secrets out of it. Those of goroutines come here
+// through whoever waits for them (internal/workers).
 func guard(w io.Writer, name string, f func() int) (code int) {
 	defer func() {
 		if v := recover(); v != nil {

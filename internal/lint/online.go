@@ -9,11 +9,11 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
+	"airbundle/internal/workers"
 	"airbundle/manifest"
 )
 
@@ -36,7 +36,7 @@ func (c *linter) online(ctx context.Context) {
 		}
 	}
 	found := make([][]Finding, len(ask))
-	g := new(errgroup.Group)
+	g := workers.New()
 	g.SetLimit(c.o.Jobs)
 	for i, f := range ask {
 		g.Go(func() error {

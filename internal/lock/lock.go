@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/errgroup"
 
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/depsolve"
+	"airbundle/internal/workers"
 )
 
 // Options tune Resolve. The zero value is ready to use.
@@ -181,7 +181,7 @@ func (r *resolver) note(format string, args ...any) {
 // name is nil.
 func (r *resolver) each(ctx context.Context, n int, name func(int) string, f func(int) error) []error {
 	failed := make([]error, n)
-	g := new(errgroup.Group)
+	g := workers.New()
 	g.SetLimit(r.o.Jobs)
 	for i := range n {
 		g.Go(func() error {

@@ -18,13 +18,13 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"airbundle/internal/helm"
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
+	"airbundle/internal/workers"
 	"airbundle/manifest"
 )
 
@@ -211,7 +211,7 @@ func memory(raw []byte) Origin {
 func (m *maker) images(ctx context.Context, images []lockfile.Image, jobs int) {
 	found := make([]*image, len(images))
 	failed := make([]error, len(images))
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := workers.WithContext(ctx)
 	g.SetLimit(jobs)
 	for i, img := range images {
 		g.Go(func() error {

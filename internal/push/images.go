@@ -12,13 +12,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/digestio"
 	"airbundle/internal/httpx"
 	"airbundle/internal/report"
 	"airbundle/internal/target"
+	"airbundle/internal/workers"
 	"airbundle/manifest"
 )
 
@@ -73,7 +73,7 @@ func (r *run) imageTasks(ctx context.Context, items []target.Item) []task {
 // readImages reads the images and asks for their tags, several at once.
 func (r *run) readImages(ctx context.Context, items []target.Item) []*publication {
 	found := make([][]*publication, len(items))
-	g := new(errgroup.Group)
+	g := workers.New()
 	g.SetLimit(r.o.Jobs)
 	for i, it := range items {
 		if it.Kind == manifest.KindImage {

@@ -21,13 +21,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"airbundle/internal/httpx"
 	"airbundle/internal/progress"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
+	"airbundle/internal/workers"
 	"airbundle/manifest"
 )
 
@@ -230,7 +230,7 @@ func (r *run) transfer(ctx context.Context, tasks []task) {
 		}
 		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.name, b.name))
 	})
-	ready, g := new(errgroup.Group), new(errgroup.Group)
+	ready, g := workers.New(), workers.New()
 	for _, y := range r.yum {
 		ready.Go(func() error { r.prepare(ctx, y); return nil })
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/errdef"
 
 	"airbundle/internal/progress"
@@ -22,6 +21,7 @@ import (
 	"airbundle/internal/rpm"
 	"airbundle/internal/rpm/createrepo"
 	"airbundle/internal/target"
+	"airbundle/internal/workers"
 	"airbundle/manifest"
 )
 
@@ -63,7 +63,7 @@ func (r *run) makeRepodata(ctx context.Context, items []target.Item) {
 
 // putRepodata puts what was made. All packages were put, or failed, before.
 func (r *run) putRepodata(ctx context.Context) {
-	g := new(errgroup.Group)
+	g := workers.New()
 	g.SetLimit(r.o.Jobs)
 	for _, m := range r.made {
 		g.Go(func() error {

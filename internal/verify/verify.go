@@ -18,12 +18,12 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"airbundle/internal/archive"
 	"airbundle/internal/progress"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm/repodata"
+	"airbundle/internal/workers"
 	"airbundle/manifest"
 )
 
@@ -113,7 +113,7 @@ type store interface {
 
 // hash reads all blobs in the order in which they lie.
 func (r *run) hash(ctx context.Context, s store, blobs []ocispec.Descriptor) {
-	g := new(errgroup.Group)
+	g := workers.New()
 	g.SetLimit(r.o.Jobs)
 	cut := maps.Clone(r.bad)
 	for _, d := range blobs {

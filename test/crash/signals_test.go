@@ -3,9 +3,11 @@ package crash
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,7 +21,7 @@ const soon = 5 * time.Second
 
 // signalled starts a program, sends it signals when ready says so, and returns how it ended
 // and how long after the first.
-func signalled(t *testing.T, p program, args []string, ready func() bool, signals ...os.Signal) met {
+func signalled(t *testing.T, p program, args []string, ready func(pid int) bool, signals ...os.Signal) met {
 	t.Helper()
 	cmd := p.command(t, args...)
 	var talk bytes.Buffer
@@ -29,7 +31,7 @@ func signalled(t *testing.T, p program, args []string, ready func() bool, signal
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	for end := time.Now().Add(limit); !ready(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(limit); !ready(cmd.Process.Pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			_ = cmd.Process.Kill()
 			t.Fatalf("%s does not come to work", p.name)
@@ -51,10 +53,12 @@ func signalled(t *testing.T, p program, args []string, ready func() bool, signal
 	return met{code: cmd.ProcessState.ExitCode(), talk: talk.String(), took: time.Since(start)}
 }
 
-// after waits a while from now.
-func after(d time.Duration) func() bool {
-	end := time.Now().Add(d)
-	return func() bool { return time.Now().After(end) }
+// opened says that a process has a file open: it is at work, and knows of signals.
+func opened(path string) func(pid int) bool {
+	return func(pid int) bool {
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		return slices.ContainsFunc(fds, func(fd string) bool { to, err := os.Readlink(fd); return err == nil && to == path })
+	}
 }
 
 // largeBundle makes a bundle that takes a while to be read.
@@ -71,26 +75,22 @@ func TestSignals(t *testing.T) {
 	bundle := largeBundle(t)
 	s := startRegistry(t)
 	s.pace(true)
-	begun := func() func() bool {
-		_ = os.Remove(path + ".part") // that of an earlier run, if any
-		return func() bool { _, err := os.Stat(path + ".part"); return err == nil }
-	}
 	seeder := program{name: "seeder", env: s.env}
 	for name, c := range map[string]struct {
 		program program
 		args    []string
-		ready   func() func() bool
+		ready   func(pid int) bool
 	}{
-		"build":  {w.bundler, []string{"build", w.lock, "-o", path}, begun},
-		"verify": {seeder, []string{"verify", bundle}, func() func() bool { return after(150 * time.Millisecond) }},
-		"push":   {seeder, append([]string{"push", bundle}, s.flags...), func() func() bool { return after(150 * time.Millisecond) }},
-		"audit":  {seeder, append([]string{"audit", bundle, "--deep"}, s.flags...), func() func() bool { return after(60 * time.Millisecond) }},
-		"serve":  {seeder, []string{"serve", bundle, "--listen", "127.0.0.1:0"}, func() func() bool { return after(2 * time.Second) }},
+		"build":  {w.bundler, []string{"build", w.lock, "-o", path}, opened(path + ".part")},
+		"verify": {seeder, []string{"verify", bundle}, opened(bundle)},
+		"push":   {seeder, append([]string{"push", bundle}, s.flags...), opened(bundle)},
+		"audit":  {seeder, append([]string{"audit", bundle, "--deep"}, s.flags...), opened(bundle)},
+		"serve":  {seeder, []string{"serve", bundle, "--listen", "127.0.0.1:0"}, opened(bundle)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := map[os.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143}
 			for sig, code := range want {
-				got := signalled(t, c.program, c.args, c.ready(), sig)
+				got := signalled(t, c.program, c.args, c.ready, sig)
 				t.Logf("%v: status %d after %v", sig, got.code, got.took.Round(time.Millisecond))
 				if name == "serve" {
 					code = 0 // it was asked to stop, and did
@@ -101,7 +101,7 @@ func TestSignals(t *testing.T) {
 				if code != 0 && !strings.Contains(got.talk, sig.String()) {
 					t.Errorf("%v is not told:\n%s", sig, got.talk)
 				}
-				got = signalled(t, c.program, c.args, c.ready(), sig, sig)
+				got = signalled(t, c.program, c.args, c.ready, sig, sig)
 				if got.code != code || got.took > time.Second {
 					t.Errorf("%v twice: status %d after %v\n%s", sig, got.code, got.took, got.talk)
 				}

@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
-	"golang.org/x/sync/errgroup"
 
 	"airbundle/internal/httpx"
 	"airbundle/internal/report"
 	"airbundle/internal/rpm"
+	"airbundle/internal/workers"
 )
 
 const (
@@ -115,7 +115,7 @@ func (q *inquiry) round(ctx context.Context, mirrors []mirror) ([]edition, error
 			return time.AfterFunc(q.s.o.Grace, func() { cancel(slow(q.s.o.Grace, "others had answered")) })
 		}}
 		defer agreed.stop()
-		var g errgroup.Group
+		g := workers.New()
 		for i, m := range mirrors {
 			g.Go(func() error {
 				one, cancel := context.WithTimeoutCause(few, q.s.o.MirrorWait, slow(q.s.o.MirrorWait, "it was asked"))

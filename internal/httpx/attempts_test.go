@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Who has another place to ask does not wait for all the attempts, neither at an answer
@@ -39,5 +40,34 @@ func TestWithAttempts(t *testing.T) {
 			t.Errorf("%d attempts: %v after %d answers, want %d", n, err, cuts.Load(), want+1)
 		}
 		resp.Body.Close()
+	}
+}
+
+func TestRepeatable(t *testing.T) {
+	for _, repeatable := range []bool{false, true} {
+		var asked atomic.Int32
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			if asked.Add(1) < 3 {
+				w.WriteHeader(http.StatusBadGateway)
+			}
+		})
+		ctx, want := t.Context(), int32(1)
+		if repeatable {
+			ctx, want = Repeatable(ctx), 3
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		transport := NewTransport(Options{Backoff: func(int) time.Duration { return 0 }})
+		defer transport.CloseIdleConnections()
+		resp, err := NewClient(transport).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if asked.Load() != want {
+			t.Errorf("repeatable %v: asked %d times, want %d", repeatable, asked.Load(), want)
+		}
 	}
 }

@@ -102,9 +102,21 @@ func (t *Transport) down(req *http.Request, err error) bool {
 	return false
 }
 
+type repeatableKey struct{}
+
+// Repeatable returns a context for requests that do no harm when they are sent twice,
+// whatever their method: a POST that only opens an upload session, which a server forgets
+// when nobody uses it. A request with a body needs GetBody all the same.
+func Repeatable(ctx context.Context) context.Context {
+	return context.WithValue(ctx, repeatableKey{}, true)
+}
+
 // replayable says whether a request may be sent twice. A POST, PATCH or PUT of an
 // upload session must not: its caller opens a new session.
 func replayable(req *http.Request) bool {
+	if req.Context().Value(repeatableKey{}) != nil {
+		return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
+	}
 	switch req.Method {
 	case http.MethodGet, http.MethodHead:
 		return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil

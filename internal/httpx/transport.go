@@ -194,7 +194,7 @@ func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 //
 // GET and HEAD are repeated after connection errors and after 408, 429, 500, 502,
 // 503 and 504; so are PUT and DELETE when GetBody is set, which is the caller's
-// word that a repetition does no harm; nothing else is. A Retry-After pauses the
+// word that a repetition does no harm, and what is Repeatable; nothing else is. A Retry-After pauses the
 // whole host. The last answer is returned as it is, the last connection error as
 // an *UnavailableError. An error of the request's own body is returned wrapped,
 // without a retry.

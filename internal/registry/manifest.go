@@ -12,12 +12,14 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airbundle/internal/digestio"
+	"airbundle/internal/httpx"
 )
 
 // PushManifest puts raw under ref, a tag or its own digest. A tag is read back
 // and compared: nothing in such a request tells the registry what the bytes
 // should be, so a byte that changes on the way would go unseen. When the registry
-// has other bytes it is tried once more.
+// has other bytes it is put again, as often as an upload is, unless the other bytes are
+// the same twice: that is no accident of the network.
 //
 // Errors to look for: *UnknownBlobError when something that raw refers to is not
 // there, *ConflictError when the name is taken and may not be overwritten,
@@ -65,11 +67,22 @@ func (p *manifestPush) run(ctx context.Context) error {
 			return p.mismatch(d, p.want, int64(len(p.raw)))
 		}
 	}
-	err := p.once(ctx)
-	if as[*damagedError](err) || as[*digestio.MismatchError](err) {
-		err = p.once(ctx)
+	var last string
+	for attempt := 1; ; attempt++ {
+		err := p.once(ctx)
+		if !as[*damagedError](err) && !as[*digestio.MismatchError](err) {
+			return err
+		}
+		if attempt >= p.r.retry.attempts() || err.Error() == last {
+			return err
+		}
+		last = err.Error()
+		if attempt > 1 {
+			if err := httpx.Sleep(ctx, p.r.retry.wait(attempt-1, 0)); err != nil {
+				return err
+			}
+		}
 	}
-	return err
 }
 
 func (p *manifestPush) once(ctx context.Context) error {

@@ -200,13 +200,14 @@ func (u *upload) send(ctx context.Context, b *Body) (*http.Response, error) {
 	return u.stream(ctx, b, http.MethodPut, session, http.StatusCreated, http.StatusNoContent)
 }
 
-// begin opens an upload session.
+// begin opens an upload session. One whose answer is lost is never used, so that asking
+// again costs no attempt of the upload itself.
 func (u *upload) begin(ctx context.Context) (*url.URL, error) {
 	target, err := u.r.url(u.repo, "blobs", "uploads/")
 	if err != nil {
 		return nil, err
 	}
-	resp, err := u.r.do(ctx, http.MethodPost, target, nil, push(u.repo))
+	resp, err := u.r.do(httpx.Repeatable(ctx), http.MethodPost, target, nil, push(u.repo))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"testing"
 	"time"
@@ -64,28 +65,39 @@ func manners(u *url.URL) httpx.Options {
 }
 
 // connect makes a client as the seeder does, but for the waits.
-func connect(t testing.TB, s *nexustest.Server, bounds func(*url.URL) httpx.Options) *nexus.Nexus {
+func connect(t testing.TB, server string, bounds func(*url.URL) httpx.Options) *nexus.Nexus {
 	t.Helper()
-	u, err := url.Parse(s.URL)
+	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := bounds(u)
+	return nexus.New(nexus.Options{URL: u, Client: impatient(t, bounds(u)), Username: nexustest.Username, Password: nexustest.Password, Retry: registry.Retry{Backoff: soon}})
+}
+
+// impatient is a client that waits for less than a second for anything.
+func impatient(t testing.TB, o httpx.Options) *http.Client {
+	t.Helper()
 	o.Backoff, o.Stall, o.ResponseWait = soon, 700*time.Millisecond, 700*time.Millisecond
 	transport := httpx.NewTransport(o)
 	t.Cleanup(transport.CloseIdleConnections)
-	return nexus.New(nexus.Options{URL: u, Client: httpx.NewClient(transport), Username: nexustest.Username, Password: nexustest.Password, Retry: registry.Retry{Backoff: soon}})
+	return httpx.NewClient(transport)
 }
 
 // push is what seeder push does after it has read its flags: the code that it would exit
 // with, and its report, which is nil when the server was not fit to begin with.
 func (w *world) push(t testing.TB, s *nexustest.Server, bounds func(*url.URL) httpx.Options) (int, *report.Report, error) {
 	t.Helper()
-	n := connect(t, s, bounds)
+	return w.pushTo(t, s.URL, bounds)
+}
+
+// pushTo is push to a Nexus that is behind something else.
+func (w *world) pushTo(t testing.TB, server string, bounds func(*url.URL) httpx.Options) (int, *report.Report, error) {
+	t.Helper()
+	n := connect(t, server, bounds)
 	if _, err := n.Check(t.Context()); err != nil {
 		return int(report.Classify(err)), nil, err
 	}
-	to := push.Target{Name: s.URL, Images: func(repo string) push.Images { return n.Docker(repo) }, Assets: n, Writable: n.Writable}
+	to := push.Target{Name: server, Images: func(repo string) push.Images { return n.Docker(repo) }, Assets: n, Writable: n.Writable}
 	rep, _, err := push.Run(t.Context(), w.archive.Bundle(), w.archive, w.items, to, push.Options{
 		Jobs: jobs, FrozenWait: 300 * time.Millisecond, MetadataWait: 1500 * time.Millisecond, MetadataPoll: 20 * time.Millisecond,
 	})
@@ -98,7 +110,7 @@ func (w *world) push(t testing.TB, s *nexustest.Server, bounds func(*url.URL) ht
 // audit is a deep one.
 func (w *world) audit(t *testing.T, s *nexustest.Server) *report.Report {
 	t.Helper()
-	n := connect(t, s, manners)
+	n := connect(t, s.URL, manners)
 	to := audit.Target{Name: s.URL, Images: func(repo string) audit.Images { return n.Docker(repo) }, Assets: assets{n}}
 	rep, _, err := audit.Run(t.Context(), w.archive.Bundle(), w.items, to, audit.Options{Jobs: jobs, Deep: true})
 	if err != nil {

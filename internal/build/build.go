@@ -25,9 +25,10 @@ import (
 	"airbundle/internal/workers"
 )
 
-// rounds is how often all origins of a blob are tried. Retries of one request are the
-// transport's work; a second round helps where content arrived wrong.
-const rounds = 2
+// rounds is how often all origins of a blob are tried at most. Retries of one request are
+// the transport's work; a second round helps where content arrived wrong, and a further one
+// where it was wrong in another way: that is the network, not the source.
+const rounds = 6
 
 // Options tune Run. The zero value is ready to use.
 type Options struct {
@@ -191,7 +192,9 @@ func fill(ctx context.Context, w *archive.Writer, p *plan.Plan, sink progress.Si
 func fetch(ctx context.Context, w *archive.Writer, b plan.Blob, sink progress.Sink, o Options) error {
 	start := time.Now()
 	var errs []error
+	before := ""
 	for round := range rounds {
+		said := ""
 		for _, origin := range b.Origins {
 			err := fetchFrom(ctx, w, b, origin, sink)
 			if err == nil {
@@ -207,13 +210,17 @@ func fetch(ctx context.Context, w *archive.Writer, b plan.Blob, sink progress.Si
 			if _, final := errors.AsType[*checkError](err); final {
 				return err
 			}
+			if wrong, ok := errors.AsType[*digestio.MismatchError](err); ok {
+				said += wrong.Error() + "\n"
+			}
 			if round == 0 || !again(err) {
 				errs = append(errs, err)
 			}
 		}
-		if !slices.ContainsFunc(errs, again) {
+		if !slices.ContainsFunc(errs, again) || round > 0 && said == before {
 			break
 		}
+		before = said
 	}
 	return errors.Join(errs...)
 }

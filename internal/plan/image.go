@@ -39,6 +39,7 @@ func resolve(ctx context.Context, src Images, lock lockfile.Image) (*image, erro
 	if err != nil {
 		return nil, err
 	}
+	src = insistent{src}
 	raw, mediaType, err := src.Manifest(ctx, lock.Source, lock.Digest)
 	if err != nil {
 		return nil, err
@@ -128,12 +129,14 @@ func (img *image) child(ctx context.Context, index *manifest.ImageNode, p manife
 
 // platform fetches the config, checks that it is for the platform, and notes the layers.
 func (img *image) platform(ctx context.Context, p manifest.Platform, node *manifest.ImageNode) error {
-	rc, err := img.src.Blob(ctx, img.lock.Source, *node.Config)
-	if err != nil {
-		return fmt.Errorf("config %s: %w", node.Config.Digest, err)
-	}
-	defer rc.Close()
-	config, err := digestio.ReadAll(rc, *node.Config, manifest.MaxImageJSON)
+	config, err := insist(func() ([]byte, error) {
+		rc, err := img.src.Blob(ctx, img.lock.Source, *node.Config)
+		if err != nil {
+			return nil, err
+		}
+		defer rc.Close()
+		return digestio.ReadAll(rc, *node.Config, manifest.MaxImageJSON)
+	})
 	if err != nil {
 		return fmt.Errorf("config %s: %w", node.Config.Digest, err)
 	}
@@ -205,3 +208,33 @@ func absent(a lockfile.Absent) manifest.Absent {
 
 // oneLine folds what a lock may say on several lines to what a table says on one.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// tries is how often a small document is read that arrives as another one.
+const tries = 6
+
+// insist reads again what was not what its digest promises, until it is wrong in the same
+// way twice: that is the source then, and not the network.
+func insist(read func() ([]byte, error)) (raw []byte, err error) {
+	var last digestio.MismatchError
+	for range tries {
+		raw, err = read()
+		wrong, ok := errors.AsType[*digestio.MismatchError](err)
+		if !ok || wrong.Got == last.Got && wrong.GotBytes == last.GotBytes {
+			return raw, err
+		}
+		last = *wrong
+	}
+	return raw, err
+}
+
+// insistent insists on the manifests that it reads.
+type insistent struct{ Images }
+
+// Manifest implements Images.
+func (s insistent) Manifest(ctx context.Context, source string, d digest.Digest) (raw []byte, mediaType string, err error) {
+	raw, err = insist(func() (raw []byte, err error) {
+		raw, mediaType, err = s.Images.Manifest(ctx, source, d)
+		return raw, err
+	})
+	return raw, mediaType, err
+}

@@ -7,10 +7,11 @@ LINT      := $(TOOLS)/golangci-lint-v2.15.0
 PLATFORMS := linux/amd64 linux/arm64
 BUILD     := CGO_ENABLED=0 go build -trimpath -buildvcs=true
 FUZZTIME  ?= 60s
+SUITES    := test/crash test/faults test/scripts test/format test/reliability
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test race check fmt vet lint layers fuzz bench agreement vuln dist clean
+.PHONY: all build demo test faults race check fmt vet lint layers fuzz bench agreement vuln dist clean
 
 all: check test
 
@@ -22,6 +23,9 @@ demo:             ## the main job, end to end, with artifacts made on the spot
 
 test:             ## all tests; says what it skipped
 	go run ./test/run -count=1 ./...
+
+faults:           ## every fault of docs/reliability.md, at all of its points; counts what it tried
+	AIRBUNDLE_FAULTS=full go run ./test/run -count=1 -timeout 2h $(addprefix ./,$(addsuffix /...,$(SUITES)))
 
 race:             ## the tests again, with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race ./...

@@ -141,6 +141,9 @@ type outcome struct{ state, detail string }
 // disturbs it, several at a time, and logs what came of it.
 func atRandomMoments(t *testing.T, whole time.Duration, try func(t *testing.T, r *rand.Rand, after time.Duration) outcome) {
 	n := 10
+	if os.Getenv("AIRBUNDLE_FAULTS") == "full" {
+		n = 100
+	}
 	if s := os.Getenv("AIRBUNDLE_KILLS"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil || n < 1 {

@@ -1,5 +1,6 @@
 // Command run runs go test and sums up: one line a package, the output of what failed,
-// every skipped test with its reason, and the counts at the end.
+// every skipped test with its reason, and the counts at the end. With AIRBUNDLE_FAULTS set it
+// also shows what tests log that pass.
 package main
 
 import (
@@ -21,8 +22,10 @@ type event struct {
 type tally struct {
 	output  map[string][]string // by package and test
 	skipped []string
+	counts  map[string]int // tests and cases that passed, by package
 	passed  int
 	failed  int
+	logs    bool // show what passing tests logged
 }
 
 func main() {
@@ -37,7 +40,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "run:", err)
 		os.Exit(1)
 	}
-	t := &tally{output: map[string][]string{}}
+	t := &tally{output: map[string][]string{}, counts: map[string]int{}, logs: os.Getenv("AIRBUNDLE_FAULTS") != ""}
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -75,6 +78,10 @@ func (t *tally) test(e event, key string) {
 	switch e.Action {
 	case "pass":
 		t.passed++
+		t.counts[e.Package]++
+		if t.logs && !strings.Contains(e.Test, "/") {
+			t.log(e, key)
+		}
 	case "fail":
 		t.failed++
 		fmt.Printf("FAIL %s %s\n%s", e.Package, e.Test, strings.Join(t.output[key], ""))
@@ -84,11 +91,20 @@ func (t *tally) test(e event, key string) {
 	delete(t.output, key)
 }
 
+// log shows what a test that passed says of itself, such as how many points it tried.
+func (t *tally) log(e event, key string) {
+	for _, line := range t.output[key] {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "===") {
+			fmt.Printf("%s: %s\n", e.Test, line)
+		}
+	}
+}
+
 func (t *tally) pkg(e event) {
 	key := e.Package + " "
 	switch e.Action {
 	case "pass":
-		fmt.Printf("ok   %s %.1fs\n", e.Package, e.Elapsed)
+		fmt.Printf("ok   %s %.1fs, %d tests and cases\n", e.Package, e.Elapsed, t.counts[e.Package])
 	case "fail":
 		t.failed++
 		fmt.Printf("FAIL %s\n%s", e.Package, strings.Join(t.output[key], ""))

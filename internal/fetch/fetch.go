@@ -10,7 +10,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 
 	"airbundle/internal/digestio"
 	"airbundle/internal/httpx"
@@ -134,15 +136,20 @@ func (o *Opener) get(ctx context.Context, u *url.URL, head int64) (*Content, err
 	if resp.StatusCode != http.StatusPartialContent {
 		return c, nil
 	}
-	var last int64
-	c.Size = -1
 	part := resp.Header.Get("Content-Range")
-	if _, err := fmt.Sscanf(part, "bytes 0-%d/%d", &last, &c.Size); err != nil && last == 0 {
+	m := firstPart.FindStringSubmatch(part)
+	if m == nil {
 		_ = resp.Body.Close()
 		return nil, fmt.Errorf("GET %s: asked for the first %d bytes, got Content-Range %q", httpx.RedactURL(u), head, part)
 	}
+	if c.Size, err = strconv.ParseInt(m[1], 10, 64); err != nil {
+		c.Size = -1 // "*", or more than there is
+	}
 	return c, nil
 }
+
+// firstPart is the Content-Range of the first bytes of something (RFC 9110, section 14.4).
+var firstPart = regexp.MustCompile(`^bytes 0-[0-9]+/([0-9]+|\*)$`)
 
 // ask makes a request that must be answered with 200, or 206 where the first bytes are
 // asked for. Its errors name method and URL.

@@ -226,7 +226,7 @@ func length(resp *http.Response) int64 {
 	}
 	_, total, _ := strings.Cut(resp.Header.Get("Content-Range"), "/")
 	n, err := strconv.ParseInt(total, 10, 64)
-	if err != nil {
+	if err != nil || n < 0 {
 		return -1
 	}
 	return n

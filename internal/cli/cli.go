@@ -19,7 +19,6 @@ import (
 	"golang.org/x/term"
 
 	"airbundle/internal/report"
-	"airbundle/internal/workers"
 )
 
 // Streams are the program's standard streams: results go to Out, all talk to Err.
@@ -102,7 +101,7 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 		started = true
 		return fromEnvironment(cmd.Flags(), strings.ToUpper(root.Name()))
 	}
-	cmd, err := execute(ctx, root)
+	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(err, started)
 	if _, told := errors.AsType[*ResultError](err); err != nil && !told {
 		printError(s.Err, root.Name(), err)
@@ -111,17 +110,6 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 		}
 	}
 	return code
-}
-
-// execute runs the command. A panic, also one of a goroutine that it waited for, is an error:
-// its dump would show what is in memory.
-func execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Command, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			cmd, err = root, workers.Recovered(v)
-		}
-	}()
-	return root.ExecuteContextC(ctx)
 }
 
 // printError prints each of joined errors on a line of its own.
@@ -142,9 +130,6 @@ func exitCode(err error, started bool) int {
 	}
 	if s, ok := errors.AsType[*SignalError](err); ok {
 		return 128 + int(s.Signal)
-	}
-	if p, ok := errors.AsType[*workers.PanicError](err); ok {
-		return p.ExitCode()
 	}
 	class := report.Classify(err)
 	if !started && class != report.ClassLocal { // as a version that cannot be printed

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"airbundle/internal/report"
+	"airbundle/internal/workers"
 )
 
 // withoutCore keeps the memory of the process, logins and all, out of core files. The kernel
@@ -25,7 +26,11 @@ func withoutCore() {
 // through whoever waits for them (internal/workers).
 func guard(w io.Writer, name string, f func() int) (code int) {
 	defer func() {
-		if v := recover(); v != nil {
+		v := recover()
+		if p, ok := v.(*workers.PanicError); ok {
+			fmt.Fprintf(w, "%s: %v\n", name, p)
+			code = p.ExitCode()
+		} else if v != nil {
 			fmt.Fprintf(w, "%s: internal error: a panic with a %T; please report it with this stack\n%s", name, v, debug.Stack())
 			code = int(report.ClassInternal)
 		}

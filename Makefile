@@ -48,12 +48,8 @@ $(LINT):
 layers:           ## imports point to a strictly lower layer
 	go test -count=1 ./test/layers
 
-fuzz:             ## every fuzz target for FUZZTIME
-	@for pkg in $$(go list ./...); do \
-	  for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-	    echo "== $$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg || exit 1; \
-	  done; \
-	done
+fuzz:             ## every fuzz target for FUZZTIME; with FUZZCPU=600s until each has used so much processor time
+	go run ./test/fuzz $(if $(FUZZCPU),-cpu $(FUZZCPU),-time $(FUZZTIME)) $(if $(FUZZONLY),-only '$(FUZZONLY)') $(if $(FUZZLEDGER),-ledger $(FUZZLEDGER))
 
 bench:            ## benchmarks of the parts, and of the whole against a floor
 	go test -run '^$$' -bench . -benchmem ./...

@@ -142,45 +142,6 @@ func derive(t *testing.T, mediaType string, raw []byte, n *ImageNode) {
 	}
 }
 
-// JSON that is unambiguous is JSON, an object, and gives the same members to who takes
-// the first of a name and to who takes the last.
-func FuzzUnambiguous(f *testing.F) {
-	for _, s := range []string{`{"schemaVersion":2,"a":{"b":[1,2]}}`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"Config":{}}`, `{} {}`, `[]`} {
-		f.Add([]byte(s))
-	}
-	fuzztest.Run(f, func(t *testing.T, raw []byte) {
-		platform, perr := ParsePlatform(raw)
-		if perr != nil && platform != "" {
-			t.Errorf("%q with %v", platform, perr)
-		}
-		if Unambiguous(raw) != nil {
-			return
-		}
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &object); err != nil {
-			t.Fatalf("%v", err)
-		}
-		members := 0
-		d := json.NewDecoder(bytes.NewReader(raw))
-		if _, err := d.Token(); err != nil {
-			t.Fatal(err)
-		}
-		for d.More() {
-			if _, err := d.Token(); err != nil {
-				t.Fatal(err)
-			}
-			var skip json.RawMessage
-			if err := d.Decode(&skip); err != nil {
-				t.Fatal(err)
-			}
-			members++
-		}
-		if members != len(object) {
-			t.Errorf("%d members of %d names", members, len(object))
-		}
-	})
-}
-
 // What the grammars let through means the same to others: the names of images to docker, the
 // paths to a file system and in a URL.
 func FuzzNames(f *testing.F) {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airbundle/internal/fuzztest"
 )
 
 // entry is a descriptor with more members behind it.
@@ -296,7 +298,7 @@ func FuzzUnambiguous(f *testing.F) {
 	for _, seed := range []string{indexOf(entry(`,"platform":{"os":"a","architecture":"b"},"data":"e30=","annotations":{"a":"\ud83d\ude00"}`)), `{"a":[1,-2.5e3,true,null,{}],"b":"\u0041"}`, `{"config":{}}`, `{"A":"\ud800"}`, `{"size":1e400}`, "{\"\xff\":1}", `{"a":1}{}`} {
 		f.Add([]byte(seed))
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	fuzztest.Run(f, func(t *testing.T, raw []byte) {
 		err := Unambiguous(raw)
 		_, _ = ParsePlatform(raw)
 		_ = CheckLayoutFile(raw)

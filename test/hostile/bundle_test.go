@@ -71,9 +71,9 @@ func (g genuine) table(t *testing.T) int {
 // of the genuine one never well.
 type mutation struct {
 	row, name string
-	raw       []byte
-	want      []int // 4 where it is empty
-	whole     bool  // an internally consistent bundle: only the root tells
+	raw       func() []byte // made when it is needed: all of them would fill the memory
+	want      []int         // 4 where it is empty
+	whole     bool          // an internally consistent bundle: only the root tells
 	says      string
 }
 
@@ -82,18 +82,20 @@ func (g genuine) flips() []mutation {
 	last := len(g.at) - 1
 	for name, i := range map[string]int{"oci-layout": 0, "index.json": 1, "root": 2, "a JSON blob": 5, "last blob": last} {
 		for field, at := range map[string]int{"name": 20, "mode": 104, "uid": 109, "gid": 117, "size": 134, "mtime": 140, "checksum": 151, "type": 156, "link": 200, "magic": 260, "version": 264, "user": 280, "group": 300, "major": 331, "minor": 339, "prefix": 400, "end": 505} {
-			all = append(all, mutation{row: "A03", name: field + " in the header of " + name, raw: flipped(g.raw, g.at[i]+at)})
+			all = append(all, mutation{row: "A03", name: field + " in the header of " + name, raw: g.flip(g.at[i] + at)})
 			// With a checksum that is right, what no OCI rule speaks of makes another tool's layout.
-			h := bytes.Clone(g.raw)
-			h[g.at[i]+at] ^= 1
-			(*header)(h[g.at[i] : g.at[i]+512]).sum()
+			summed := func() []byte {
+				h := flipped(g.raw, g.at[i]+at)
+				(*header)(h[g.at[i] : g.at[i]+512]).sum()
+				return h
+			}
 			if field != "checksum" {
-				all = append(all, mutation{row: "A03", name: field + " and checksum in the header of " + name, raw: h, want: either})
+				all = append(all, mutation{row: "A03", name: field + " and checksum in the header of " + name, raw: summed, want: either})
 			}
 		}
 		n := len(g.members[i].data)
 		for place, at := range map[string]int{"first byte": 0, "middle": n / 2, "last byte": n - 1} {
-			m := mutation{row: "A01", name: place + " of " + name, raw: flipped(g.raw, g.at[i]+512+at)}
+			m := mutation{row: "A01", name: place + " of " + name, raw: g.flip(g.at[i] + 512 + at)}
 			if hex, ok := strings.CutPrefix(g.members[i].name, "blobs/sha256/"); ok {
 				m.says = hex[:12]
 			} else {
@@ -102,11 +104,11 @@ func (g genuine) flips() []mutation {
 			all = append(all, m)
 		}
 		if n%512 != 0 {
-			all = append(all, mutation{row: "A04", name: "padding of " + name, raw: flipped(g.raw, g.at[i]+512+n)})
+			all = append(all, mutation{row: "A04", name: "padding of " + name, raw: g.flip(g.at[i] + 512 + n)})
 		}
 	}
 	for _, at := range []int{1, 500, 512, 513, 1000, 1024} {
-		all = append(all, mutation{row: "A04", name: fmt.Sprintf("%d bytes before the end", at), raw: flipped(g.raw, len(g.raw)-at)})
+		all = append(all, mutation{row: "A04", name: fmt.Sprintf("%d bytes before the end", at), raw: g.flip(len(g.raw) - at)})
 	}
 	return all
 }
@@ -115,25 +117,33 @@ func (g genuine) cuts() []mutation {
 	var all []mutation
 	size := len(g.raw)
 	for _, at := range []int{0, 1, 511, 512, 513, 1023, 1024, 1536, g.at[2], g.at[2] + 1, g.at[2] + 512, g.at[3], g.at[5] + 100, size / 4, size / 2, size - 100_000, size - 2048, size - 1025, size - 1024, size - 1023, size - 513, size - 512, size - 511, size - 1} {
-		all = append(all, mutation{row: "A05", name: fmt.Sprintf("at byte %d", at), raw: g.raw[:at]})
+		all = append(all, mutation{row: "A05", name: fmt.Sprintf("at byte %d", at), raw: func() []byte { return g.raw[:at] }})
 	}
 	burst := func(name string, at, n int, fill byte) {
-		raw := bytes.Clone(g.raw)
-		copy(raw[at:at+n], bytes.Repeat([]byte{fill}, n))
-		all = append(all, mutation{row: "A11", name: name, raw: raw})
+		all = append(all, mutation{row: "A11", name: name, raw: func() []byte {
+			raw := bytes.Clone(g.raw)
+			copy(raw[at:at+n], bytes.Repeat([]byte{fill}, n))
+			return raw
+		}})
 	}
 	for _, at := range []int{0, 2048, size / 2 &^ 511, size - 70_000} {
 		burst(fmt.Sprintf("2 KiB zeroed at %d", at), at, 2048, 0)
 		burst(fmt.Sprintf("64 KiB of 0xff at %d", at), at, 65536, 0xff)
 	}
 	burst("1 MiB zeroed", size/2, 1<<20, 0)
-	return append(all, mutation{row: "A04", name: "a zero block more", raw: append(bytes.Clone(g.raw), make([]byte, 512)...), want: either},
-		mutation{row: "A20", name: "a record of zeros more", raw: append(bytes.Clone(g.raw), make([]byte, 10240)...), want: either},
-		mutation{row: "A20", name: "a byte more", raw: append(bytes.Clone(g.raw), 'x')},
-		mutation{row: "A20", name: "itself once more", raw: append(bytes.Clone(g.raw), g.raw...)})
+	return append(all, mutation{row: "A04", name: "a zero block more", raw: g.then(make([]byte, 512)), want: either},
+		mutation{row: "A20", name: "a record of zeros more", raw: g.then(make([]byte, 10240)), want: either},
+		mutation{row: "A20", name: "a byte more", raw: g.then([]byte{'x'})},
+		mutation{row: "A20", name: "itself once more", raw: g.then(g.raw)})
 }
 
-func packMembers(m ...member) []byte { return tarball{members: m}.bytes() }
+func packMembers(m ...member) func() []byte { return tarball{members: m}.bytes }
+
+// flip flips a bit of the bundle, then adds bytes behind it.
+func (g genuine) flip(at int) func() []byte { return func() []byte { return flipped(g.raw, at) } }
+func (g genuine) then(tail []byte) func() []byte {
+	return func() []byte { return append(bytes.Clone(g.raw), tail...) }
+}
 
 func (g genuine) entries() []mutation {
 	var all []mutation
@@ -194,18 +204,19 @@ func (g genuine) rehash(i int, change edit) genuine {
 		json++
 	}
 	slices.SortFunc(m[3:json], func(a, b member) int { return strings.Compare(a.name, b.name) })
-	return genuine{members: m, raw: packMembers(m...)}
+	return genuine{members: m, raw: tarball{members: m}.bytes()}
 }
 
 // forged are edits that the digests agree with.
 func (g genuine) forged(t *testing.T) []mutation {
 	table := g.table(t)
 	edit := func(row, name string, i int, e edit, want ...int) mutation {
-		return mutation{row: row, name: name, raw: g.rehash(i, e).raw, want: want}
+		return mutation{row: row, name: name, raw: func() []byte { return g.rehash(i, e).raw }, want: want}
 	}
 	whole := func(m mutation) mutation { m.whole = true; return m }
 	other := func(name string, change func(f *bundletest.Fixture)) mutation {
-		return whole(mutation{row: "A36", name: name, raw: bundle(t, change).raw, want: []int{0}})
+		raw := bundle(t, change).raw
+		return whole(mutation{row: "A36", name: name, raw: func() []byte { return raw }, want: []int{0}})
 	}
 	return []mutation{
 		whole(edit("A36", "name in the table", table, swap(`"name":"demo"`, `"name":"dem0"`), 0)),
@@ -250,7 +261,7 @@ func (g genuine) mixed(b genuine) []mutation {
 		m[i] = b.members[i]
 		all = append(all, mutation{row: "S05", name: name + " of another bundle", raw: packMembers(m...)})
 	}
-	half := append(slices.Clone(g.raw[:len(g.raw)/2&^511]), b.raw[len(b.raw)/2&^511:]...)
+	half := func() []byte { return append(slices.Clone(g.raw[:len(g.raw)/2&^511]), b.raw[len(b.raw)/2&^511:]...) }
 	union := slices.Clone(g.members)
 	for _, m := range b.members[2:] {
 		if !slices.ContainsFunc(union, func(o member) bool { return o.name == m.name }) {
@@ -288,7 +299,7 @@ func TestMutations(t *testing.T) {
 
 func (m mutation) try(t *testing.T, g genuine) {
 	path := filepath.Join(t.TempDir(), "x.bundle.tar")
-	if err := os.WriteFile(path, m.raw, 0o600); err != nil {
+	if err := os.WriteFile(path, m.raw(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := sample{row: m.row, name: "bundle " + m.name, wrong: m.name, want: m.want, says: m.says}

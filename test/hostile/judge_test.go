@@ -160,7 +160,7 @@ func (v verdict) findings() int {
 }
 
 // specific matches a text that names a place in the archive, or what the file is.
-var specific = regexp.MustCompile(`sha(256|384|512):[0-9a-f]{12}|blobs/|index\.json|oci-layout|at byte [0-9]+|not a(n)? .*(archive|layout)|entry "`)
+var specific = regexp.MustCompile(`sha(256|384|512):[0-9a-f]{12}|blobs/|index\.json|oci-layout|at byte [0-9]+|not a(n)? .*(archive|layout)|unexpected entry`)
 
 var counted = regexp.MustCompile(`(?m)^([0-9]+) findings? in `)
 

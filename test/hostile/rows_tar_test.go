@@ -303,11 +303,8 @@ func types() []sample {
 				o.edit = func(h *header) { h.octal(329, 8, 1); h.octal(337, 8, 5) } // /dev/zero
 			})))
 		}
-		all = append(all, packed("A17", name+" beside", "an entry of another type beside the files", func(l *layout, all []member) []member {
+		all = append(all, packed("A17", name+" beside", "an entry of another type beside the files", func(_ *layout, all []member) []member {
 			m.name = "blobs/sha256/" + strings.Repeat("0", 64)
-			if m.kind == '5' {
-				m.name = "extra/"
-			}
 			return append(all, m)
 		}))
 	}
@@ -382,7 +379,7 @@ func sizesInHeaders() []sample {
 		size("pax size hex", paxRecord("size", "0x10")), size("pax size fraction", paxRecord("size", "68.5")), size("pax size empty", paxRecord("size", "")),
 		size("pax path twice", paxRecord("path", "a"), paxRecord("path", "b")),
 		size("pax length 0", "0 path=x\n"), size("pax length long", "9999 path=x\n"), size("pax length text", "ab path=x\n"), size("pax length overflow", "99999999999999999999999 path=x\n"),
-		size("pax no equals", "9 pathx=\n"), size("pax no newline", "9 path=xy"), size("pax empty key", "5 =x\n"), size("pax negative length", "-9 path=x\n"), size("pax zero in path", paxRecord("path", "a\x00b")),
+		size("pax no equals", "8 pathx\n"), size("pax no newline", "9 path=xy"), size("pax empty key", "5 =x\n"), size("pax negative length", "-9 path=x\n"), size("pax zero in path", paxRecord("path", "a\x00b")),
 		size("pax hdrcharset", paxRecord("hdrcharset", "EBCDIC"), paxRecord("path", "x")))
 }
 

@@ -126,7 +126,7 @@ func TestMadeByOthers(t *testing.T) {
 		},
 		"GNU tar, v7": func(t *testing.T, path string) { tool(t, "tar", "--format=v7", "-cf", path, "-C", unpacked(t), ".") },
 		"Python tarfile": func(t *testing.T, path string) {
-			tool(t, "python3", "-c", "import sys,tarfile\nt=tarfile.open(sys.argv[1],'w')\nt.add(sys.argv[2],arcname='')\nt.close()", path, unpacked(t))
+			tool(t, "python3", "-c", "import sys,tarfile\nt=tarfile.open(sys.argv[1],'w')\nt.add(sys.argv[2],arcname='.')\nt.close()", path, unpacked(t))
 		},
 		"skopeo": func(t *testing.T, path string) {
 			tool(t, "skopeo", "--insecure-policy", "copy", "--all", "oci:"+madeByGo(t)+":a:1", "oci-archive:"+path+":b:2")

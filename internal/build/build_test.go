@@ -228,3 +228,32 @@ func TestArchiveIsAStore(t *testing.T) {
 		}
 	}
 }
+
+// What belongs beside an archive is made before it gets its name, and again where it has it.
+func TestWholeComesBeforeTheName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b.tar")
+	broken := errors.New("no signature")
+	f := bundletest.New(t)
+	_, err := build.Run(t.Context(), f.Plan(t, plan.Options{}), path, build.Options{Whole: func() error { return broken }})
+	if _, serr := os.Stat(path); !errors.Is(err, broken) || !errors.Is(serr, os.ErrNotExist) {
+		t.Errorf("%v; the archive: %v", err, serr)
+	}
+	calls := 0
+	res := run(t, f, path, build.Options{Whole: func() error {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the archive has its name already: %v", err)
+		}
+		calls++
+		return nil
+	}})
+	if calls != 1 || res.Blobs != 0 {
+		t.Errorf("%d calls; %d blobs fetched again", calls, res.Blobs)
+	}
+	if _, err := build.Run(t.Context(), f.Plan(t, plan.Options{}), path, build.Options{Whole: func() error { calls++; return broken }}); !errors.Is(err, broken) || calls != 2 {
+		t.Errorf("where the archive is there: %v, %d calls", err, calls)
+	}
+	blobs, err := build.Run(t.Context(), bundletest.New(t).Plan(t, plan.Options{}), filepath.Join(path, "x"), build.Options{Whole: func() error { t.Error("called for a build that failed"); return nil }})
+	if err == nil {
+		t.Errorf("%+v", blobs)
+	}
+}

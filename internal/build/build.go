@@ -73,6 +73,9 @@ func (e *BlobError) Error() string {
 // Unwrap returns the cause.
 func (e *BlobError) Unwrap() error { return e.Err }
 
+// Subject returns what a record of the error is about.
+func (e *BlobError) Subject() (artifact string, d digest.Digest) { return e.Artifact, e.Desc.Digest }
+
 // Run builds the archive of p at path. Where that archive stands already, it is read and
 // checked, and nothing is fetched; any other file at path is replaced at the very end.
 // What a killed run left beside path is continued. On failure nothing stands at path

@@ -112,10 +112,17 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 	return code
 }
 
-// printError prints each of joined errors on a line of its own.
+// maxErrors caps the lines of joined errors, as reports are capped.
+const maxErrors = 1000
+
+// printError prints each of joined errors on a line of its own, and counts the rest.
 func printError(w io.Writer, name string, err error) {
-	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
+	lines := strings.Split(strings.TrimRight(err.Error(), "\n"), "\n")
+	for _, line := range lines[:min(len(lines), maxErrors)] {
 		fmt.Fprintf(w, "%s: %s\n", name, line)
+	}
+	if more := len(lines) - maxErrors; more > 0 {
+		fmt.Fprintf(w, "%s: and %d more that are not listed\n", name, more)
 	}
 }
 
@@ -152,7 +159,11 @@ func fromEnvironment(flags *pflag.FlagSet, prefix string) error {
 		if !ok || f.Changed || f.Name == "help" || f.Name == "version" {
 			return
 		}
-		if err := flags.Set(f.Name, value); err != nil {
+		err := flags.Set(f.Name, value)
+		switch {
+		case err != nil && f.Value.Type() == "bool": // who mistakes password-stdin for the password must not read it in a log
+			errs = append(errs, Usage("%s is neither true nor false", name))
+		case err != nil:
 			errs = append(errs, Usage("%s=%q: %v", name, value, err))
 		}
 	})

@@ -97,6 +97,13 @@ func TestEachErrorHasItsLine(t *testing.T) {
 	if talk != "tool: one\ntool: two\n" {
 		t.Errorf("%q", talk)
 	}
+	many := make([]error, maxErrors+500)
+	for i := range many {
+		many[i] = fmt.Errorf("number %d", i)
+	}
+	if _, _, talk := runWith(t, errors.Join(many...), "do", "x"); strings.Count(talk, "\n") != maxErrors+1 || !strings.HasSuffix(talk, "tool: and 500 more that are not listed\n") {
+		t.Errorf("%d lines, %q", strings.Count(talk, "\n"), talk[len(talk)-60:])
+	}
 	if _, _, talk := runWith(t, &ResultError{Code: 4}, "do", "x"); talk != "" {
 		t.Errorf("a result that was printed already is told again: %q", talk)
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
@@ -107,19 +109,49 @@ func WriteJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// Judge runs a command that ends with a report. Where it fails before there is one, and
-// results are wanted as JSON, a report with that one finding is printed all the same.
+// Judge runs a command that ends with a report or a result. Where it fails before there is
+// one, and results are wanted as JSON, a report is printed all the same, with a finding for
+// each of joined errors.
 func Judge(s Streams, command, path string, o Results, run func() error) error {
 	err := run()
 	if _, told := errors.AsType[*ResultError](err); err == nil || told || !o.Output.JSON() {
 		return err
 	}
 	rep := &report.Report{Command: command, Trust: "none"}
-	rep.Add(report.Record{Kind: "archive", Name: path, State: report.Failed, Reason: err.Error(), Class: report.Class(exitCode(err, true))})
+	for _, part := range parts(err) {
+		rep.Add(failure(path, part))
+	}
 	if werr := rep.WriteJSON(s.Out, nil); werr != nil {
 		return errors.Join(err, werr)
 	}
 	return err
+}
+
+// failure is the record of an error: about what it names, or else about the whole file.
+func failure(path string, err error) report.Record {
+	rec := report.Record{Kind: "archive", Name: path, State: report.Failed, Reason: err.Error(), Class: report.Class(exitCode(err, true))}
+	if about, ok := errors.AsType[interface {
+		error
+		Subject() (name string, d digest.Digest)
+	}](err); ok {
+		rec.Kind = "blob"
+		rec.Name, rec.Digest = about.Subject()
+	}
+	return rec
+}
+
+// parts are the errors that err joins, each with what wraps the join left off; an error that
+// joins none is its own part.
+func parts(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // an error that wraps a join says more than its parts
+	if !ok || strings.Count(err.Error(), "\n") < len(joined.Unwrap())-1 {
+		return []error{err}
+	}
+	var all []error
+	for _, part := range joined.Unwrap() {
+		all = append(all, parts(part)...)
+	}
+	return all
 }
 
 // PrintReport prints a report with its last line, or its JSON form with the summary. It

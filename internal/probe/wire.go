@@ -138,7 +138,10 @@ func (w *wire) receive(req *http.Request, a *answer) error {
 	a.status, a.header, a.body = resp.StatusCode, resp.Header, body
 	a.exchange.Answer = answerLine(resp)
 	a.exchange.Headers = headerLines(resp.Header)
-	a.exchange.Body = excerpt(body)
+	for i, line := range a.exchange.Headers {
+		a.exchange.Headers[i] = httpx.Scrub(line, resp.Request)
+	}
+	a.exchange.Body = excerpt(body, resp.Request)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	w.stopped = stop(resp)
 	return w.stopped
@@ -227,7 +230,7 @@ func sentLines(req *http.Request, c call) []string {
 
 func answerLine(resp *http.Response) string {
 	reason := strings.TrimSpace(strings.TrimPrefix(resp.Status, fmt.Sprint(resp.StatusCode)))
-	return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, capped(oneLine(reason), maxHeader)))
+	return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, capped(httpx.Scrub(oneLine(reason), resp.Request), maxHeader)))
 }
 
 // headerLines are all headers of an answer, sorted, without secrets.
@@ -292,8 +295,8 @@ func shown(raw string) string {
 }
 
 // excerpt is the beginning of a body as text. Metadata is unpacked first: what it says of
-// a package is an answer.
-func excerpt(body []byte) string {
+// a package is an answer. A server that repeats the request req shows nothing of its login.
+func excerpt(body []byte, req *http.Request) string {
 	if len(body) == 0 {
 		return ""
 	}
@@ -310,7 +313,7 @@ func excerpt(body []byte) string {
 	for i, line := range lines {
 		lines[i] = strings.TrimRightFunc(strings.Map(printable, line), unicode.IsSpace)
 	}
-	plain := hidden(strings.Trim(strings.Join(lines, "\n"), "\n"))
+	plain := httpx.Scrub(hidden(strings.Trim(strings.Join(lines, "\n"), "\n")), req)
 	if len(plain) > maxExcerpt { // also where the text itself was not: what replaces may be longer
 		plain, whole = strings.ToValidUTF8(plain[:maxExcerpt], ""), false
 	}

@@ -53,7 +53,7 @@ func TestExcerpt(t *testing.T) {
 		{"terminal", "a\x1b[31mred\tend \r\nb", "a[31mred end\nb"},
 		{"secret across the cut", long + `{"password":"` + strings.Repeat("s", 5*maxExcerpt), (long + `{"password":"REDACTED`)[:maxExcerpt] + "\n(cut here)"},
 	} {
-		if got := excerpt([]byte(c.body)); got != c.want {
+		if got := excerpt([]byte(c.body), nil); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -171,7 +171,7 @@ func FuzzExcerpt(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	fuzztest.Run(f, func(t *testing.T, body []byte) {
-		text := excerpt(body)
+		text := excerpt(body, nil)
 		if !clean(strings.ReplaceAll(text, "\n", "")) || len(text) > maxExcerpt+40 {
 			t.Errorf("shown as %q", text)
 		}
@@ -183,7 +183,7 @@ func FuzzExcerpt(f *testing.F) {
 				return -1
 			}
 			return r
-		}, string(body))))
+		}, string(body))), nil)
 		if strings.Contains(secret, "canary") {
 			t.Errorf("the secret is shown: %q", secret)
 		}

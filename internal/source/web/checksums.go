@@ -110,7 +110,8 @@ func parseChecksumLine(line string) (checksumLine, error) {
 	}
 	m := gnuLine.FindStringSubmatch(line)
 	if m == nil || !hexLengths[len(m[2])] {
-		return checksumLine{}, fmt.Errorf("%.60q is not a checksum", line)
+		// Not quoted: what a server sends in place of a list may repeat the URL, with its token.
+		return checksumLine{}, errors.New("not a checksum with a file name")
 	}
 	name := m[3]
 	if m[1] != "" {

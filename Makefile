@@ -7,7 +7,7 @@ LINT      := $(TOOLS)/golangci-lint-v2.15.0
 PLATFORMS := linux/amd64 linux/arm64
 BUILD     := CGO_ENABLED=0 go build -trimpath -buildvcs=true
 FUZZTIME  ?= 60s
-SUITES    := test/crash test/faults test/scripts test/format test/reliability
+SUITES    := test/crash test/faults test/scripts test/format test/reliability test/hostile test/messages
 
 export CGO_ENABLED ?= 0
 

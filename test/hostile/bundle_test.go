@@ -286,7 +286,10 @@ func TestMutations(t *testing.T) {
 	all := mutations(t)
 	t.Logf("%d mutations of a bundle of %d bytes", len(all), len(g.raw))
 	t.Run("all", func(t *testing.T) {
-		for _, m := range all {
+		for i, m := range all {
+			if m.row == "A03" && i%3 != 0 && !full {
+				continue
+			}
 			t.Run(m.row+" "+m.name, func(t *testing.T) {
 				t.Parallel()
 				m.try(t, g)

@@ -14,6 +14,7 @@ type sample struct {
 	want  []int  // exit codes that are right; 4 where it is empty
 	says  string // regular expression that the text must match beside what all must say
 	large bool   // takes long to make or read: in full mode only
+	woven bool   // not the small layout with a fault, but another one
 	write func(f *os.File) error
 }
 
@@ -26,7 +27,7 @@ func (s sample) codes() []int {
 	return s.want
 }
 
-// accepted are samples that a reader may take or refuse, as long as it does it well.
+// either is for samples that a reader may take or refuse, as long as it does it well.
 var either = []int{0, 4}
 
 // text is a layout with changed texts and digests that hold.
@@ -61,6 +62,24 @@ func malformed() []sample {
 	return slices.Concat(flips(), cuts(), strangers(), volumes(), exchanged(), duplicates(), names(), types(), sizesInHeaders(), longHeaders(), trailing(), smuggled(),
 		algorithms(), digests(), sizes(), cycles(), depths(), crowds(), giants(), keys(), encodings(), values(), confusions(), embedded(),
 		refNames(), titles(), ambiguous(), platforms(), empties(), versions(), compressed())
+}
+
+// chosen leaves out the larger samples, and two in three of those that break JSON texts,
+// unless all are asked for.
+func chosen(all []sample) []sample {
+	if full {
+		return all
+	}
+	kept, json := []sample(nil), 0
+	for _, s := range all {
+		if s.row == "A29" {
+			json++
+		}
+		if !s.large && (s.row != "A29" || json%3 == 0) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // TestCorpus says how large the corpus is, and that its names are unique.

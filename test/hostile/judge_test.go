@@ -247,10 +247,7 @@ func keep(t *testing.T, s sample, path string) {
 // TestMalformed: every sample of the corpus is refused, in bounds, with a reason.
 func TestMalformed(t *testing.T) {
 	t.Run("all", func(t *testing.T) {
-		for _, s := range malformed() {
-			if s.large && !full {
-				continue
-			}
+		for _, s := range chosen(malformed()) {
 			t.Run(s.String(), func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()

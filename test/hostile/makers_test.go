@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -198,8 +199,8 @@ func TestPeers(t *testing.T) {
 	}
 	tools, refused, tried := peers(t), map[string]int{}, 0
 	for _, s := range malformed() {
-		if len(s.want) > 0 || s.row == "A27" || s.row == "A28" || s.row == "A19" && s.write == nil {
-			continue
+		if len(s.want) > 0 || s.woven || s.row == "A27" || s.row == "A28" || strings.HasPrefix(s.name, "reference: ") {
+			continue // not wrong, not comparable, or too large
 		}
 		path := s.file(t, t.TempDir())
 		if st, err := os.Stat(path); err != nil || st.Size() > 64<<20 {

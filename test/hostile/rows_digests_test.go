@@ -130,7 +130,7 @@ func (w *web) tar(index string) tarball {
 }
 
 func woven(row, name, wrong string, make func(w *web) tarball) sample {
-	return sample{row: row, name: name, wrong: wrong, write: func(f *os.File) error { return make(&web{}).write(f) }}
+	return sample{row: row, name: name, wrong: wrong, woven: true, write: func(f *os.File) error { return make(&web{}).write(f) }}
 }
 
 func fakeDigest(i int) string { return fmt.Sprintf("sha256:%064x", i) }
@@ -246,7 +246,7 @@ func crowds() []sample {
 				m = append(m, member{name: fmt.Sprintf("d%d/", i), kind: '5'})
 			}
 			return m
-		}),
+		}).exits(either...),
 		packed("A27", "30000 stray files", "30,000 entries that nothing needs", func(_ *layout, m []member) []member {
 			for i := range 30_000 {
 				m = append(m, member{name: fmt.Sprintf("blobs/sha256/%064x", i)})

@@ -6,5 +6,6 @@
 //
 // Each case has the row of docs/reliability.md that it is an instance of. With
 // AIRBUNDLE_FAULTS=full the larger ones run, too, and what other tools refuse is counted.
-// AIRBUNDLE_HOSTILE_KEEP names a directory in which the generated files stay.
+// AIRBUNDLE_HOSTILE_KEEP names a directory in which the files of failed cases stay,
+// AIRBUNDLE_HOSTILE_BIN one with the programs to judge in place of this tree's.
 package hostile

@@ -163,11 +163,7 @@ func peers(t *testing.T) map[string]func(path string) error {
 	home := t.TempDir()
 	return map[string]func(path string) error{
 		"skopeo copy --all": func(path string) error {
-			out, err := os.MkdirTemp(home, "copy")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(out)
+			out := t.TempDir()
 			cmd := exec.CommandContext(t.Context(), "timeout", "20", skopeo, "--insecure-policy", "copy", "--all", "oci-archive:"+path+":registry.example/app:1.0", "dir:"+out)
 			cmd.Env = append(os.Environ(), "TMPDIR="+home)
 			return cmd.Run()
@@ -177,12 +173,7 @@ func peers(t *testing.T) map[string]func(path string) error {
 			if err != nil {
 				return err
 			}
-			out, err := os.MkdirTemp(home, "oras")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(out)
-			dst, err := oci.New(out)
+			dst, err := oci.New(t.TempDir())
 			if err != nil {
 				return err
 			}

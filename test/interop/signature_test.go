@@ -73,7 +73,7 @@ func (s *signing) fingerprint(t *testing.T, openssl, key string) string {
 }
 
 // cosign is not packaged, and takes 8 minutes of processor time to build: it is used where it
-// is.
+// is, and the library beneath it everywhere.
 func cosign(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("cosign")
@@ -81,6 +81,16 @@ func cosign(t *testing.T) string {
 		t.Skipf("optional program: %v", err)
 	}
 	return path
+}
+
+// goEnv is a setting of the go command that depends on the home directory.
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // What bundler signs, openssl and cosign verify, and refuse over anything else.
@@ -99,6 +109,20 @@ func TestOthersVerifyOurSignature(t *testing.T) {
 			t.Errorf("openssl, %s: %d %s%s", blob, res.code, res.stdout, res.stderr)
 		}
 	}
+	t.Run("sigstore", func(t *testing.T) {
+		program := s.at("sigstore")
+		if res := run(t, []string{"GOFLAGS=", "GOCACHE=" + goEnv(t, "GOCACHE"), "GOMODCACHE=" + goEnv(t, "GOMODCACHE")}, "go", "build", "-C", "testdata/sigstore", "-o", program, "."); res.code != 0 {
+			if os.Getenv("CI") != "" {
+				t.Fatal(res.stderr)
+			}
+			t.Skipf("its modules are not to be had: %s", res.stderr)
+		}
+		for blob, want := range map[string]int{"root.blob": 0, "other": 1} {
+			if res := run(t, nil, program, pub, sig, s.at(blob)); res.code != want {
+				t.Errorf("sigstore, %s: %d %s%s", blob, res.code, res.stdout, res.stderr)
+			}
+		}
+	})
 	t.Run("cosign", func(t *testing.T) {
 		cosign := cosign(t)
 		for blob, good := range map[string]bool{"root.blob": true, "other": false} {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"airbundle/internal/fuzztest"
 )
 
 var rootA, rootB = digest.FromString("a"), digest.FromString("b")
@@ -268,7 +270,7 @@ func FuzzRead(f *testing.F) {
 	seen := `{"serial":1,"root":"` + rootA.String() + `"}`
 	f.Add([]byte(`{"schema":"airbundle/serials/v1","bundles":[]}`))
 	f.Add([]byte(`{"schema":"airbundle/serials/v1","bundles":[{"name":"a","trusted":` + seen + `,"untrusted":` + seen + `}]}` + "\n"))
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	fuzztest.Run(f, func(t *testing.T, raw []byte) {
 		var m Memory
 		if m.decode(raw) != nil {
 			return

@@ -21,6 +21,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/fuzztest"
 )
 
 func block(kind string, der []byte) string {
@@ -237,7 +239,7 @@ func FuzzDecodePublicKeys(f *testing.F) {
 	for _, pair := range foreign() {
 		f.Add([]byte(pair[1]))
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	fuzztest.Run(f, func(t *testing.T, raw []byte) {
 		keys, err := DecodePublicKeys(raw)
 		if err != nil {
 			return
@@ -259,7 +261,7 @@ func FuzzDecodePrivateKey(f *testing.F) {
 	for _, pair := range foreign() {
 		f.Add([]byte(pair[0]))
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	fuzztest.Run(f, func(t *testing.T, raw []byte) {
 		k, err := DecodePrivateKey(raw)
 		if err != nil {
 			return

@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"airbundle/internal/fuzztest"
 )
 
 func number(t testing.TB, hex string) *big.Int {
@@ -240,7 +242,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(base64.StdEncoding.EncodeToString(good) + "\n"))
 	f.Add(p384(f))
 	f.Add(append(bytes.Clone(good), '\n'))
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	fuzztest.Run(f, func(t *testing.T, raw []byte) {
 		s, err := Decode(raw)
 		if err != nil {
 			return

@@ -24,10 +24,15 @@ var parsers = map[string]map[string]string{
 	"internal/archive": {
 		"Scan, Open, OpenLayout": "FuzzOpen", "headers of our tars": "FuzzHeader", "journal": "FuzzJournal",
 	},
-	"internal/lockfile": {"DecodeLock": "FuzzDecodeLock", "DecodeRequest": "FuzzDecodeRequest", "DecodeTarget": "FuzzDecodeTarget"},
-	"internal/lint":     {"IsRequest": "FuzzIsRequest"},
-	"internal/receipt":  {"Decode": "FuzzDecode"},
-	"internal/helm":     {"ParseIndex": "FuzzParseIndex", "ReadMetadata, Check, Walk": "FuzzReadMetadata"},
+	"internal/lockfile":   {"DecodeLock": "FuzzDecodeLock", "DecodeRequest": "FuzzDecodeRequest", "DecodeTarget": "FuzzDecodeTarget"},
+	"internal/lint":       {"IsRequest": "FuzzIsRequest"},
+	"internal/rollback":   {"Read": "FuzzRead"},
+	"internal/credential": {"Read of a docker config": "FuzzRead"},
+	"internal/signature": {
+		"DecodePublicKeys": "FuzzDecodePublicKeys", "DecodePrivateKey": "FuzzDecodePrivateKey", "Decode": "FuzzDecode",
+	},
+	"internal/receipt": {"Decode": "FuzzDecode"},
+	"internal/helm":    {"ParseIndex": "FuzzParseIndex", "ReadMetadata, Check, Walk": "FuzzReadMetadata"},
 	"internal/interchange": {
 		"Import of images": "FuzzImages", "of imageslock": "FuzzImagesLock", "of hauler": "FuzzHauler", "of compose": "FuzzCompose",
 		"of kubernetes": "FuzzKubernetes", "of rpm-lockfile": "FuzzRPMLockfile",

@@ -139,7 +139,7 @@ func storm() time.Duration {
 	if full() {
 		return 3 * time.Minute
 	}
-	return 2 * time.Second
+	return 3 * time.Second
 }
 
 // quiet is where servers log what clients do to them.

@@ -22,7 +22,7 @@ var bin string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "24"); err != nil { // what takes time here is waiting
+	if err := flag.Set("test.parallel", "8"); err != nil { // what takes time here is waiting
 		panic(err)
 	}
 	code := 1

@@ -46,7 +46,7 @@ func Run(f *testing.F, fn any) {
 	}
 	f.Fuzz(reflect.MakeFunc(r.fn.Type(), func(args []reflect.Value) []reflect.Value {
 		r.fn.Call(args)
-		if t, ok := args[0].Interface().(*testing.T); ok && !t.Failed() {
+		if t, ok := reflect.TypeAssert[*testing.T](args[0]); ok && !t.Failed() {
 			r.mutate(t, args)
 		}
 		return nil

@@ -58,9 +58,41 @@ func (s *scanner) notBundle(why string) error {
 }
 
 // block reads the block at p; the error is io.EOF when the file ends before its end.
+// Another one is remembered: what is not found then may stand where nothing could be read.
 func (s *scanner) block(p int64) (b block, err error) {
 	_, err = s.r.ReadAt(b[:], p)
+	s.note(p, err)
 	return b, err
+}
+
+// note remembers what the system said of reading at p.
+func (s *scanner) note(p int64, err error) {
+	if ofSystem(err) {
+		s.unread = append(s.unread, unread{p, err})
+	}
+}
+
+// An unread block is one that the system could not read.
+type unread struct {
+	at  int64
+	err error
+}
+
+// maxUnread is how many blocks may be unreadable while root and table are looked for. A sick
+// disk takes seconds for each.
+const maxUnread = 64
+
+// blame returns err, or, when it may come of blocks that could not be read, an error that
+// says so: it is then not known that anything is wrong with the file.
+func (s *scanner) blame(err error) error {
+	if f, ok := errors.AsType[*FormatError](err); len(s.unread) == 0 || ok && f.ExitCode() == localCode {
+		return err
+	}
+	first, what := s.unread[0], err.Error()
+	if f, ok := errors.AsType[*FormatError](err); ok {
+		what = f.Msg
+	}
+	return s.errorf(first.at, "", "the medium cannot be read: %w; what was read is not enough: %s", first.err, what)
 }
 
 // unreadable is the error for a block that is needed and cannot be had.
@@ -73,23 +105,27 @@ func (s *scanner) unreadable(p int64, entry, what string, err error) error {
 
 // read reads and verifies a document of which nothing but the descriptor is known.
 func (s *scanner) read(d ocispec.Descriptor, at int64) ([]byte, error) {
-	return digestio.ReadAll(io.NewSectionReader(s.r, at, d.Size), d, manifest.MaxRoot)
+	raw, err := digestio.ReadAll(place(s.r, at, d), d, manifest.MaxRoot)
+	s.note(at, err)
+	return raw, err
 }
 
 // rootHeader decides whether the file has our form at all, and returns where the
 // header of the root should be.
 func (s *scanner) rootHeader() (int64, error) {
 	first, firstErr := s.block(0)
+	ours := first == encodeHeader(ocispec.ImageLayoutFile, int64(len(ociLayout)))
+	if !ours && first.checksumOK() {
+		return 0, s.notBundle("its first entry is not that of a bundle")
+	}
 	second, _ := s.block(indexHeader)
 	name, size, err := decodeHeader(&second)
 	isIndex := err == nil && name == ocispec.ImageIndexFile && size <= manifest.MaxRoot
-	switch ours := first == encodeHeader(ocispec.ImageLayoutFile, int64(len(ociLayout))); {
+	switch {
 	case s.size == 0:
 		return 0, s.errorf(0, "", "the file is empty; %s", wantLayout)
 	case firstErr != nil && !errors.Is(firstErr, io.EOF) && !isIndex:
 		return 0, s.unreadable(0, ocispec.ImageLayoutFile, "its header", firstErr)
-	case !ours && first.checksumOK():
-		return 0, s.notBundle("its first entry is not that of a bundle")
 	case !ours && !isIndex:
 		return 0, s.errorf(0, "", "%s", notTar(first[:]))
 	case !isIndex && second.checksumOK() && cString(second.name()) != ocispec.ImageIndexFile:
@@ -108,7 +144,7 @@ func (s *scanner) rootHeader() (int64, error) {
 
 // resync returns the first block at or after p that is a canonical header of a blob.
 func (s *scanner) resync(p int64, budget *int64) (int64, bool) {
-	for ; *budget > 0; *budget -= blockSize {
+	for ; *budget > 0 && len(s.unread) < maxUnread; *budget -= blockSize {
 		b, err := s.block(p)
 		if errors.Is(err, io.EOF) {
 			return 0, false
@@ -174,7 +210,7 @@ func (s *scanner) findTable(table ocispec.Descriptor, p int64) ([]byte, error) {
 			if raw, err := s.read(table, p+blockSize); err == nil {
 				return raw, nil
 			} else if ok {
-				return nil, s.errorf(p+blockSize, blobPrefix+d.Digest.Encoded(), "the table of the bundle is damaged: %w", err)
+				return nil, s.errorf(p+blockSize, blobPrefix+table.Digest.Encoded(), "the table of the bundle is damaged: %w", err)
 			}
 			if p, ok = s.resync(p+blockSize, &budget); !ok {
 				break

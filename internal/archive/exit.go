@@ -27,13 +27,17 @@ func (notBundle) ExitCode() int { return contentCode }
 
 // ExitCode tells a file with wrong content from one that the system cannot read.
 func (e *FormatError) ExitCode() int {
-	if _, ok := errors.AsType[*fs.PathError](e.Err); ok {
-		return localCode
-	}
-	if _, ok := errors.AsType[syscall.Errno](e.Err); ok {
+	if ofSystem(e.Err) {
 		return localCode
 	}
 	return contentCode
+}
+
+// ofSystem says that an error is the operating system's: what the file holds is not known.
+func ofSystem(err error) bool {
+	_, path := errors.AsType[*fs.PathError](err)
+	_, number := errors.AsType[syscall.Errno](err)
+	return path || number
 }
 
 // ExitCode says that another process is at work.

@@ -145,13 +145,13 @@ type readerFunc func(p []byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // place returns a reader of the content at offset, unverified.
-func place(f *os.File, offset int64, d ocispec.Descriptor) *placed {
+func place(f io.ReaderAt, offset int64, d ocispec.Descriptor) *placed {
 	return &placed{f, offset, offset + max(0, d.Size)}
 }
 
 // A placed reader reads part of a file and says in its errors where it was.
 type placed struct {
-	f       *os.File
+	f       io.ReaderAt
 	at, end int64
 }
 

@@ -46,15 +46,16 @@ type scanner struct {
 	problems []*FormatError
 
 	layout  *Layout
-	offsets []int64 // of the content of each entry; -1 when it was not found
-	last    string  // name of the entry before
-	cut     bool    // the file ended where more had to come
+	offsets []int64  // of the content of each entry; -1 when it was not found
+	last    string   // name of the entry before
+	cut     bool     // the file ended where more had to come
+	unread  []unread // on the way to root and table
 }
 
 func (s *scanner) scan() (*manifest.Bundle, error) {
 	bundle, err := s.bootstrap()
 	if err != nil {
-		return nil, err
+		return nil, s.blame(err)
 	}
 	if s.layout, err = NewLayout(bundle.Index(), bundle.Blobs()); err != nil {
 		return nil, s.errorf(0, "", "%w", err)

@@ -331,3 +331,55 @@ func TestUnreadableBlock(t *testing.T) {
 		}
 	}
 }
+
+// A failing reader fails from its nth read on, or only then.
+type failing struct {
+	io.ReaderAt
+	n, nth int
+	once   bool
+}
+
+func (r *failing) ReadAt(p []byte, off int64) (int, error) {
+	r.n++
+	if r.n == r.nth || r.n > r.nth && !r.once {
+		return 0, syscall.EIO
+	}
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+// A disk that fails for good in the middle of a scan is never taken for a file with wrong
+// content, and not asked for each of its blocks.
+func TestScanOnFailingDisk(t *testing.T) {
+	s := newSample(t, "failing", 3, 600, 70_000)
+	whole := s.reference(t)
+	count := &failing{ReaderAt: bytes.NewReader(whole)}
+	count.once = true
+	if _, err := (&scanner{path: "a.tar", r: count, size: int64(len(whole))}).scan(); err != nil {
+		t.Fatal(err)
+	}
+	for _, once := range []bool{false, true} {
+		for nth := 1; nth <= count.n; nth++ {
+			r := &failing{ReaderAt: bytes.NewReader(whole), nth: nth, once: once}
+			sc := &scanner{path: "a.tar", r: r, size: int64(len(whole))}
+			_, err := sc.scan()
+			problems := sc.problems
+			if f, ok := errors.AsType[*FormatError](err); ok {
+				problems = append(problems, f)
+			} else if err != nil {
+				t.Errorf("read %d once %v: %v", nth, once, err)
+			}
+			if len(problems) == 0 && !once { // what fails once may be read again
+				t.Errorf("read %d once %v: nothing is told", nth, once)
+			}
+			for _, p := range problems {
+				told := strings.Contains(p.Error(), "input/output error") && strings.HasPrefix(p.Error(), "a.tar: at byte ")
+				if !told || p.ExitCode() != localCode {
+					t.Errorf("read %d once %v: exit %d: %v", nth, once, p.ExitCode(), p)
+				}
+			}
+			if r.n > count.n+2*maxUnread {
+				t.Errorf("read %d once %v: %d reads, an undisturbed scan makes %d", nth, once, r.n, count.n)
+			}
+		}
+	}
+}

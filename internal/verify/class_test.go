@@ -21,15 +21,17 @@ func TestClass(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		needs []digest.Digest
+		err   error
 		want  report.Class
 	}{
-		{"no bad blob", []digest.Digest{whole}, report.ClassContent},
-		{"unread", []digest.Digest{whole, unread}, report.ClassLocal},
-		{"wrong", []digest.Digest{wrong}, report.ClassContent},
-		{"unread and wrong", []digest.Digest{unread, wrong}, report.ClassContent},
+		{"no bad blob", []digest.Digest{whole}, errors.New("inconsistent"), report.ClassContent},
+		{"unread", []digest.Digest{whole, unread}, errBad, report.ClassLocal},
+		{"wrong", []digest.Digest{wrong}, errBad, report.ClassContent},
+		{"unread and wrong", []digest.Digest{unread, wrong}, errBad, report.ClassContent},
+		{"unread the second time", []digest.Digest{whole}, r.bad[unread], report.ClassLocal},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := r.class(c.needs); got != c.want {
+			if got := r.class(c.needs, c.err); got != c.want {
 				t.Errorf("class %d, want %d", got, c.want)
 			}
 		})

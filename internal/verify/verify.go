@@ -220,14 +220,15 @@ func (r *run) artifact(b *manifest.Bundle, a manifest.Artifact, needs []digest.D
 		reasons = append(reasons, err.Error())
 	}
 	if len(reasons) > 0 {
-		rec.State, rec.Class = report.Damaged, r.class(needs)
+		rec.State, rec.Class = report.Damaged, r.class(needs, err)
 		rec.Reason = strings.Join(reasons, "; ")
 	}
 	r.rep.Add(rec)
 }
 
-// class is that of the worst blob; what is inconsistent without a bad blob is content.
-func (r *run) class(needs []digest.Digest) report.Class {
+// class is that of the worst blob; what is inconsistent without a bad blob is content, unless
+// the system did not let it be read again.
+func (r *run) class(needs []digest.Digest, err error) report.Class {
 	var all []report.Class
 	for _, d := range needs {
 		if err := r.bad[d]; err != nil {
@@ -235,7 +236,7 @@ func (r *run) class(needs []digest.Digest) report.Class {
 		}
 	}
 	if len(all) == 0 {
-		return report.ClassContent
+		return blobClass(err)
 	}
 	return report.Worst(all...)
 }

@@ -10,7 +10,8 @@ package faultproxy
 
 import (
 	"context"
-	"hash/fnv"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"log"
 	"math/rand/v2"
@@ -138,9 +139,7 @@ func (p *Proxy) pick(r *http.Request) (Fault, float64) {
 		kind += " " + d
 	}
 	p.seen[kind]++
-	h := fnv.New64a()
-	_, _ = io.WriteString(h, kind) // never fails
-	rng := rand.New(rand.NewPCG(p.seed, h.Sum64()^p.seen[kind]<<32))
+	rng := dice(p.seed, kind, p.seen[kind])
 	passed := Passed{Method: r.Method, URI: uri, Authorization: r.Header.Get("Authorization")}
 	defer func() { p.passed = append(p.passed, passed) }()
 	for i, rule := range p.rules {
@@ -157,6 +156,13 @@ func (p *Proxy) pick(r *http.Request) (Fault, float64) {
 		return rule.Do, draw
 	}
 	return nil, 0
+}
+
+// dice are those of the nth request of a kind. All three go through a hash: generators
+// whose seeds resemble each other begin alike, and a request that fails is soon followed by
+// its repetition.
+func dice(seed uint64, kind string, n uint64) *rand.Rand {
+	return rand.New(rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "%d %d %s", seed, n, kind))))
 }
 
 type connKey struct{}

@@ -135,9 +135,13 @@ func Drip(n int, pause time.Duration) Fault {
 			body := a.Body.Bytes()
 			send(w, a, nil, len(body))
 			for i := range min(n, len(body)) {
-				_, _ = w.Write(body[i : i+1]) // the client may have gone
+				_, _ = w.Write(body[i : i+1])
 				_ = http.NewResponseController(w).Flush()
-				time.Sleep(pause)
+				select {
+				case <-r.Context().Done(): // the client has gone
+					Abort(r)
+				case <-time.After(pause):
+				}
 			}
 			_, _ = w.Write(body[min(n, len(body)):])
 		})

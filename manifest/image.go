@@ -18,6 +18,8 @@ type ImageNode struct {
 	Layers    []ocispec.Descriptor // of an image manifest
 	Manifests []ocispec.Descriptor // of an index
 	Subject   *ocispec.Descriptor  // what an artifact or index is about; it need not be at hand
+
+	ArtifactType string // empty when it says none
 }
 
 // Blobs returns config and layers.
@@ -36,6 +38,7 @@ type imageJSON struct {
 	Layers        []ocispec.Descriptor `json:"layers"`
 	Manifests     []ocispec.Descriptor `json:"manifests"`
 	Subject       *ocispec.Descriptor  `json:"subject"`
+	ArtifactType  string               `json:"artifactType"`
 	FSLayers      json.RawMessage      `json:"fsLayers"`
 }
 
@@ -81,7 +84,7 @@ func (j *imageJSON) node() (*ImageNode, error) {
 	list := func(all []ocispec.Descriptor) []ocispec.Descriptor {
 		return slices.DeleteFunc(all, func(d ocispec.Descriptor) bool { return !good(d) })
 	}
-	n := &ImageNode{Config: one(j.Config), Layers: list(j.Layers), Manifests: list(j.Manifests), Subject: one(j.Subject)}
+	n := &ImageNode{Config: one(j.Config), Layers: list(j.Layers), Manifests: list(j.Manifests), Subject: one(j.Subject), ArtifactType: j.ArtifactType}
 	return n, errors.Join(errs...)
 }
 

@@ -183,18 +183,36 @@ func (s *scanner) findRoot(p int64) (d ocispec.Descriptor, at int64, err error) 
 	if b.checksumOK() {
 		return d, 0, s.notBundle("its third entry is not a blob in the form of a bundle")
 	}
-	var index ocispec.Index
-	start := int64(indexHeader + blockSize)
-	if json.NewDecoder(io.NewSectionReader(s.r, start, p-start)).Decode(&index) == nil {
-		for _, d := range index.Manifests {
-			// What a file says of itself is no digest and no size until it is checked.
-			valid := d.Digest.Validate() == nil && d.Size >= 0 && d.Size <= manifest.MaxRoot
-			if valid && d.ArtifactType == manifest.ArtifactTypeBundle {
-				return d, p + blockSize, nil
-			}
-		}
+	if d, ok := s.rootOfIndex(p); ok {
+		return d, p + blockSize, nil
 	}
 	return d, 0, s.errorf(p, "", "the header of the root is damaged, and index.json does not name the root")
+}
+
+// maxRootEntry bounds how much of index.json is read for the descriptor of the root,
+// which is the first that it lists.
+const maxRootEntry = 4 << 10
+
+// rootOfIndex returns the root's descriptor out of an index.json that ends before p. The
+// rest of it may be large, and is not read.
+func (s *scanner) rootOfIndex(p int64) (d ocispec.Descriptor, ok bool) {
+	start := int64(indexHeader + blockSize)
+	j := json.NewDecoder(io.NewSectionReader(s.r, start, min(p-start, maxRootEntry)))
+	for {
+		t, err := j.Token()
+		if err != nil {
+			return d, false
+		}
+		if t == "manifests" {
+			break
+		}
+	}
+	if t, err := j.Token(); err != nil || t != json.Delim('[') || !j.More() || j.Decode(&d) != nil {
+		return d, false
+	}
+	// What a file says of itself is no digest and no size until it is checked.
+	valid := d.Digest.Validate() == nil && d.Size >= 0 && d.Size <= manifest.MaxRoot
+	return d, valid && d.ArtifactType == manifest.ArtifactTypeBundle
 }
 
 // findTable returns the content of the table, which is one of the blobs behind p.

@@ -4,6 +4,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -226,10 +227,11 @@ func (r *Report) WriteJSON(w io.Writer, summary any) error {
 	if records == nil {
 		records = []Record{}
 	}
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	return e.Encode(struct {
+	if err := e.Encode(struct {
 		Schema   string        `json:"schema"`
 		Command  string        `json:"command"`
 		IsOurs   bool          `json:"bundle"` // false: not an airbundle
@@ -244,7 +246,29 @@ func (r *Report) WriteJSON(w io.Writer, summary any) error {
 		Dropped  int           `json:"unlisted,omitempty"`
 		Records  []Record      `json:"records"`
 		Summary  any           `json:"summary,omitempty"`
-	}{Schema, r.Command, r.Bundle != "", r.Name, r.Bundle, r.Serial, r.Expires, r.Trust, r.SignedBy, r.Code(), r.Notes, more, records, summary})
+	}{Schema, r.Command, r.Bundle != "", r.Name, r.Bundle, r.Serial, r.Expires, r.Trust, r.SignedBy, r.Code(), r.Notes, more, records, summary}); err != nil {
+		return err
+	}
+	_, err := w.Write(escaped(b.Bytes()))
+	return err
+}
+
+// escaped returns a JSON document in which what a terminal would obey, and what it would
+// not show, stands in escapes. Outside strings, JSON has none of it but line feeds.
+func escaped(doc []byte) []byte {
+	hidden := func(r rune) bool { return r != '\n' && !manifest.Shown(r) }
+	if bytes.IndexFunc(doc, hidden) < 0 {
+		return doc
+	}
+	var b bytes.Buffer
+	for _, r := range string(doc) {
+		if hidden(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
 }
 
 // oneLine folds white space, so that a record stays one line.

@@ -19,6 +19,7 @@ import (
 
 	"airbundle/internal/digestio"
 	"airbundle/internal/httpx"
+	"airbundle/manifest"
 )
 
 type coded int
@@ -218,5 +219,25 @@ func TestForeign(t *testing.T) {
 	}
 	if _, json, _ := count(exact, false); exact.Bad() != 1500 || exact.Code() != 4 || len(exact.Findings()) != 1500 || json != 1500 {
 		t.Errorf("%d findings, code %d, %d in JSON", exact.Bad(), exact.Code(), json)
+	}
+}
+
+// A name out of a hostile archive drives no terminal in JSON either, and is not lost.
+func TestJSONShowsEverything(t *testing.T) {
+	name := "a\u202egnp.exe\u200b\u009b31m\x7fü😀\u2028"
+	r := &Report{Command: "verify", Trust: "none"}
+	r.Add(Record{Kind: "archive", Name: name, State: Damaged, Class: ClassContent})
+	var b bytes.Buffer
+	if err := r.WriteJSON(&b, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range b.String() {
+		if c != '\n' && !manifest.Shown(c) {
+			t.Errorf("raw %U", c)
+		}
+	}
+	var back struct{ Records []Record }
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back.Records[0].Name != name {
+		t.Errorf("%+v, %v", back.Records, err)
 	}
 }

@@ -38,6 +38,9 @@ func (r *run) layout(ctx context.Context) error {
 	}
 	w.index(ctx)
 	w.entries(ctx)
+	if !w.carried && w.found == 0 {
+		w.finding(ocispec.ImageIndexFile, "", "it lists indexes of nothing")
+	}
 	if w.more > 0 {
 		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: fmt.Sprintf("%d more findings are not listed", w.more), Class: report.ClassContent})
 	}
@@ -53,6 +56,7 @@ type layoutWalk struct {
 	tar     *archive.LayoutTar
 	seen    map[digest.Digest]*node
 	partial bool // something could not be read that may refer to more
+	carried bool // there is something that is no index
 	found   int
 	more    int // findings beyond maxFindings
 }
@@ -147,6 +151,7 @@ func (w *layoutWalk) descriptor(ctx context.Context, d ocispec.Descriptor, as ro
 	case as == asConfig:
 		err = w.config(ctx, d, n)
 	case as == asEntry || as == asSubject:
+		w.carried = true
 		err = w.opaque(ctx, d)
 	default:
 		err = w.blob(ctx, d)
@@ -195,6 +200,10 @@ func (w *layoutWalk) manifest(ctx context.Context, d ocispec.Descriptor, n *node
 	if image == nil {
 		return err
 	}
+	w.carried = w.carried || image.Config != nil
+	if t := image.ArtifactType; t != "" && !mediaTypeGrammar.MatchString(t) {
+		w.finding("manifest", d.Digest, "artifact type %q is no media type", t)
+	}
 	at := "index " + string(d.Digest)
 	platforms := map[string]digest.Digest{}
 	for _, child := range image.Manifests {
@@ -208,7 +217,14 @@ func (w *layoutWalk) manifest(ctx context.Context, d ocispec.Descriptor, n *node
 		n.platform, n.isImage = c.platform, c.isImage
 		n.spoil(c)
 	}
+	titles := map[string]digest.Digest{}
 	for _, layer := range image.Layers {
+		if title := layer.Annotations[ocispec.AnnotationTitle]; title != "" {
+			if have, ok := titles[title]; ok && have != layer.Digest {
+				w.finding("manifest", d.Digest, "ambiguous name: title %q stands for %s and %s", title, have, layer.Digest)
+			}
+			titles[title] = layer.Digest
+		}
 		n.spoil(w.descriptor(ctx, layer, asLayer, depth+1))
 	}
 	if image.Config != nil && err == nil {

@@ -49,6 +49,9 @@ func (w *layoutWalk) rules(d ocispec.Descriptor, as role) {
 	case as == asConfig && (isNode || isLayer(t)), as == asLayer && (isNode || isConfig(t)):
 		w.finding("descriptor", d.Digest, "media type %q, where a %s belongs", t, map[role]string{asConfig: "config", asLayer: "layer"}[as])
 	}
+	if a := d.ArtifactType; a != "" && !mediaTypeGrammar.MatchString(a) {
+		w.finding("descriptor", d.Digest, "artifact type %q is no media type", a)
+	}
 	if title, ok := d.Annotations[ocispec.AnnotationTitle]; ok && as != asConfig && as != asSubject {
 		if err := checkTitle(title); err != nil {
 			w.finding("descriptor", d.Digest, "bad name: title %q %v", title, err)
@@ -160,7 +163,10 @@ func (w *layoutWalk) platformOf(at string, d ocispec.Descriptor, n *node) {
 	if d.Platform == nil || n.platform == nil {
 		return
 	}
-	says, is := normal(d.Platform), normal(n.platform)
+	says, is := *d.Platform, *n.platform
+	if says.Architecture == "arm64" {
+		says.Variant, is.Variant = "", "" // as PlatformOf has it
+	}
 	switch {
 	case is.OS == "" && is.Architecture == "" && !n.isImage, says.OS == "unknown" && is.OS == "":
 		return // an artifact

@@ -2,7 +2,6 @@ package hostile
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"slices"
 	"strings"

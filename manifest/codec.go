@@ -34,6 +34,9 @@ func decode(what string, raw []byte, v any) error {
 	if len(raw) > MaxRoot {
 		return fmt.Errorf("%s: %d bytes, more than the %d allowed", what, len(raw), MaxRoot)
 	}
+	if hollow(raw) {
+		return fmt.Errorf("%s: not in canonical form: more entries than its length can fill", what)
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
@@ -50,6 +53,13 @@ func decode(what string, raw []byte, v any) error {
 		return fmt.Errorf("%s: not in canonical form, first difference at byte %d", what, firstDifference(raw, again))
 	}
 	return nil
+}
+
+// hollow says whether a document holds so many empty objects or strings that decoding it
+// would take many times its length in memory. Nearly every object of a table has a digest.
+func hollow(raw []byte) bool {
+	room := len(raw) + 64<<10
+	return bytes.Count(raw, []byte("{"))*64 > room || bytes.Count(raw, []byte(","))*8 > room
 }
 
 func firstDifference(a, b []byte) int {

@@ -91,3 +91,18 @@ func TestIsJSON(t *testing.T) {
 		}
 	}
 }
+
+// A table of nothing but empty entries must not take twenty times its length.
+func TestHollowTables(t *testing.T) {
+	for _, raw := range []string{
+		`{"name":"x","blobs":[` + strings.Repeat("{},", 1<<20) + `{}]}`,
+		`{"name":"x","arches":[` + strings.Repeat(`"",`, 1<<20) + `""]}`,
+	} {
+		if _, err := DecodeTable([]byte(raw)); err == nil || !strings.Contains(err.Error(), "more entries than its length can fill") {
+			t.Errorf("%.40s: %v", raw, err)
+		}
+	}
+	if hollow([]byte(`{"a":[{},{},{}]}`)) {
+		t.Error("a small document is refused")
+	}
+}

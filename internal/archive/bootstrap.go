@@ -17,6 +17,10 @@ import (
 // Before root and table are found there are only JSON documents, none larger.
 const maxResync = manifest.MaxRoot + 4*manifest.MaxImageJSON
 
+// maxRootManifest bounds the root, which holds two descriptors: no other blob that stands
+// first in a tar is read for one.
+const maxRootManifest = 64 << 10
+
 // Where a canonical archive has its second entry.
 const indexHeader = 2 * blockSize
 
@@ -128,6 +132,8 @@ func (s *scanner) rootHeader() (int64, error) {
 		return 0, s.unreadable(0, ocispec.ImageLayoutFile, "its header", firstErr)
 	case !ours && !isIndex:
 		return 0, s.errorf(0, "", "%s", notTar(first[:]))
+	case err == nil && name == ocispec.ImageIndexFile && !isIndex:
+		return 0, s.errorf(indexHeader, name, "%d bytes, more than the %d allowed", size, manifest.MaxRoot)
 	case !isIndex && second.checksumOK() && cString(second.name()) != ocispec.ImageIndexFile:
 		return 0, s.notBundle("its second entry is not index.json")
 	}
@@ -175,7 +181,7 @@ func (s *scanner) findRoot(p int64) (d ocispec.Descriptor, at int64, err error) 
 		return d, 0, s.unreadable(p, "", "the root of the bundle", err)
 	}
 	if d, ok := blobOf(&b); ok {
-		if d.Size > manifest.MaxRoot {
+		if d.Size > maxRootManifest {
 			return d, 0, s.notBundle("its first blob is too large for the root of a bundle")
 		}
 		return d, p + blockSize, nil

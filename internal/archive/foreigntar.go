@@ -13,7 +13,8 @@ import (
 
 // Bounds of what a foreign tar can make us hold in memory, or read.
 const (
-	maxForeignEntries = 1 << 18  // files and directories
+	maxForeignEntries = 1 << 18  // files
+	maxDirectories    = 1 << 10  // a layout has three
 	maxNameLength     = 1 << 10  // of one entry
 	maxNameBytes      = 32 << 20 // of all names together
 	maxExtension      = 1 << 20  // of one extended header
@@ -275,8 +276,8 @@ func (t *tarReader) directory(raw string, size int64) error {
 // room says whether one more name may be held.
 func (t *tarReader) room(name string) error {
 	t.nameBytes += len(name)
-	if len(t.files.names)+len(t.files.dirs) >= maxForeignEntries || t.nameBytes > maxNameBytes {
-		return t.errorf(name, "more entries than the %d allowed, or longer names", maxForeignEntries)
+	if len(t.files.names) >= maxForeignEntries || len(t.files.dirs) >= maxDirectories || t.nameBytes > maxNameBytes {
+		return t.errorf(name, "more entries than the %d files and %d directories allowed, or longer names", maxForeignEntries, maxDirectories)
 	}
 	return nil
 }

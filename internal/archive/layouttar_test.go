@@ -240,6 +240,7 @@ func TestOpenLayoutRefuses(t *testing.T) {
 		"pax name with NUL":   {hostile(pax("path=blobs/x\x00y"), good), "control characters"},
 		"drive":               {hostile(member{name: "C:/x"}), "absolute"},
 		"name of 1 MiB":       {hostile(member{name: "x", flag: 'L', data: strings.Repeat("a", 1<<20)}, good), "a name of 1048576 bytes"},
+		"directories":         {hostile(directories(maxDirectories + 1)...), "more entries than"},
 		"star sparse":         {hostile(pax("SCHILY.realsize=10"), good), "a sparse entry"},
 		"directory twice":     {hostile(member{name: "blobs/x/", flag: '5'}, good), "first as a directory"},
 		"file and directory":  {hostile(good, member{name: "blobs/X/", flag: '5'}), "first as a file"},
@@ -327,6 +328,13 @@ func TestOpenLayoutRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func directories(n int) (all []member) {
+	for i := range n {
+		all = append(all, member{name: fmt.Sprintf("d%d/", i), flag: '5'})
+	}
+	return all
 }
 
 // What is wrong with one entry does not hide what is wrong with the next.

@@ -211,7 +211,7 @@ func crowds() []sample {
 			return w.tar(index(list...))
 		}).exits(either...),
 		woven("A27", "50000 missing manifests", "50,000 blobs are missing", missing(50_000)),
-		woven("A27", "400000 missing manifests", "400,000 blobs are missing", missing(400_000)),
+		woven("A27", "400000 missing manifests", "400,000 blobs are missing", missing(400_000)).onlyFull(),
 		woven("A27", "1000000 missing manifests", "a million descriptors", missing(1_000_000)),
 		woven("A27", "20000 layers", "20,000 layers that are missing", func(w *web) tarball {
 			list := make([]string, 20_000)
@@ -231,7 +231,7 @@ func crowds() []sample {
 				top = append(top, descriptor(mtIndex, w.put(index(list...)), ""))
 			}
 			return w.tar(index(top...))
-		}),
+		}).onlyFull(),
 		woven("A27", "one manifest through many indexes", "2,000 indexes that name one manifest of 1,000 layers", func(w *web) tarball {
 			layer := w.put("layer")
 			m := w.put(`{"schemaVersion":2,"mediaType":"` + mtManifest + `","config":` + descriptor(mtEmpty, w.put("{}"), "") + `,"layers":[` + strings.Repeat(descriptor(mtLayer, layer, "")+",", 999) + descriptor(mtLayer, layer, "") + `]}`)

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"syscall"
 	"testing"
@@ -25,9 +26,11 @@ func TestClass(t *testing.T) {
 		want  report.Class
 	}{
 		{"no bad blob", []digest.Digest{whole}, errors.New("inconsistent"), report.ClassContent},
-		{"unread", []digest.Digest{whole, unread}, errBad, report.ClassLocal},
-		{"wrong", []digest.Digest{wrong}, errBad, report.ClassContent},
-		{"unread and wrong", []digest.Digest{unread, wrong}, errBad, report.ClassContent},
+		{"unread", []digest.Digest{whole, unread}, nil, report.ClassLocal},
+		{"wrong", []digest.Digest{wrong}, notWhole(r.bad[wrong]), report.ClassContent},
+		{"unread and wrong", []digest.Digest{unread, wrong}, notWhole(r.bad[unread]), report.ClassContent},
+		{"a config unread", []digest.Digest{whole}, fmt.Errorf("config: %w", notWhole(r.bad[unread])), report.ClassLocal},
+		{"unread and inconsistent", []digest.Digest{unread}, errors.New("inconsistent"), report.ClassContent},
 		{"unread the second time", []digest.Digest{whole}, r.bad[unread], report.ClassLocal},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -66,6 +66,7 @@ type node struct {
 	size      int64
 	mediaType string
 	bad       string // why it is not whole, or what of it
+	class     report.Class
 	platform  *ocispec.Platform
 	isImage   bool // platform is that of an image config
 }
@@ -110,7 +111,7 @@ func (w *layoutWalk) index(ctx context.Context) {
 		rec := report.Record{Kind: string(manifest.KindImage), Name: name, Digest: d.Digest, State: report.OK, Bytes: d.Size}
 		switch {
 		case n.bad != "":
-			rec.State, rec.Class, rec.Reason = report.Damaged, report.ClassContent, n.bad
+			rec.State, rec.Class, rec.Reason = report.Damaged, n.class, n.bad
 		case w.found > before:
 			continue
 		}
@@ -157,11 +158,8 @@ func (w *layoutWalk) descriptor(ctx context.Context, d ocispec.Descriptor, as ro
 		err = w.blob(ctx, d)
 	}
 	if err != nil && ctx.Err() == nil {
-		n.bad = fmt.Sprintf("blob %s: %v", d.Digest, err)
-		class := report.Classify(err)
-		if class != report.ClassLocal {
-			class = report.ClassContent
-		}
+		class := blobClass(err)
+		n.bad, n.class = fmt.Sprintf("blob %s: %v", d.Digest, err), report.Worst(n.class, class)
 		w.add(report.Record{Kind: kindArchive, Name: "blob", Digest: d.Digest, State: report.Damaged, Reason: err.Error(), Class: class})
 	}
 	return n
@@ -245,6 +243,7 @@ func (n *node) spoil(by *node) {
 	if n.bad == "" {
 		n.bad = by.bad
 	}
+	n.class = report.Worst(n.class, by.class)
 }
 
 func (w *layoutWalk) readJSON(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {

@@ -154,7 +154,7 @@ func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bun
 	used := map[digest.Digest]bool{}
 	read := func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 		if err := r.bad[desc.Digest]; err != nil {
-			return nil, errBad // told with its blob
+			return nil, notWhole(err) // told with its blob
 		}
 		return a.Read(ctx, desc)
 	}
@@ -187,8 +187,8 @@ func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bun
 // metadata reads a slice of repository metadata. One that clients cannot read would take the
 // packages of its repository with it.
 func (r *run) metadata(ctx context.Context, s store, b *manifest.Bundle, m manifest.Metadata) error {
-	if r.bad[m.Digest] != nil {
-		return errBad
+	if err := r.bad[m.Digest]; err != nil {
+		return notWhole(err)
 	}
 	desc, _ := b.Blob(m.Digest)
 	rc, err := s.Fetch(ctx, desc)
@@ -201,6 +201,9 @@ func (r *run) metadata(ctx context.Context, s store, b *manifest.Bundle, m manif
 
 // errBad stands for a manifest, config or slice whose blob is not whole.
 var errBad = errors.New("not whole")
+
+// notWhole is errBad in the class of what is wrong with the blob.
+func notWhole(err error) error { return report.WithClass(blobClass(err), errBad) }
 
 // artifact records one artifact.
 func (r *run) artifact(b *manifest.Bundle, a manifest.Artifact, needs []digest.Digest, err error) {
@@ -226,8 +229,7 @@ func (r *run) artifact(b *manifest.Bundle, a manifest.Artifact, needs []digest.D
 	r.rep.Add(rec)
 }
 
-// class is that of the worst blob; what is inconsistent without a bad blob is content, unless
-// the system did not let it be read again.
+// class is that of the worst blob, or of err, what kept the artifact from being looked into.
 func (r *run) class(needs []digest.Digest, err error) report.Class {
 	var all []report.Class
 	for _, d := range needs {
@@ -235,8 +237,8 @@ func (r *run) class(needs []digest.Digest, err error) report.Class {
 			all = append(all, blobClass(err))
 		}
 	}
-	if len(all) == 0 {
-		return blobClass(err)
+	if err != nil {
+		all = append(all, blobClass(err))
 	}
 	return report.Worst(all...)
 }

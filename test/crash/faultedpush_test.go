@@ -37,7 +37,7 @@ func pushMeetsFaults(t *testing.T, start func(t *testing.T) *server) {
 		switch {
 		case name == "EIO":
 			c.calls, c.files = []string{"pread64", "read", "openat", "newfstatat", "fstat", "close"}, true
-			c.stays = false // a medium of which nothing can be read is not known to be ours
+			c.codes = []int{0, 9}
 		case c.calls == nil:
 			c.calls, c.stays = []string{"connect", "write", "socket", "setsockopt", "getsockname"}, false
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"airbundle/internal/digestio"
+	"airbundle/internal/helmtest"
 	"airbundle/internal/nexus"
 	"airbundle/internal/nexustest"
 	"airbundle/internal/registry"
@@ -108,6 +109,23 @@ func TestByteChangedOnTheWay(t *testing.T) {
 			}
 			if got, rerr := s.Read("raw", "f"); err != nil || rerr != nil || !bytes.Equal(got, src.data) {
 				t.Errorf("%s: changed %d times: %v, %v", profile, times, err, rerr)
+			}
+		}
+	}
+}
+
+// A server that looks into a chart refuses one of which a byte has changed; a path that it
+// does not take it refuses for good.
+func TestByteChangedInWhatIsLookedInto(t *testing.T) {
+	chart := helmtest.Chart(t, "a", "1.0.0", nil)
+	for _, profile := range generations {
+		for times, want := range map[int]int{3: 4, 10: 4} {
+			s, n := start(t, nexustest.Options{Profile: profile, Repositories: []nexustest.Repository{{Name: "helm", Format: "helm"}},
+				Faults: []nexustest.Fault{{On: nexustest.Match{Method: "PUT", Times: times}, Do: nexustest.FlipRequest(20)}}})
+			src := &source{data: chart}
+			_, _, err := n.Put(t.Context(), "helm", "a-1.0.0.tgz", describe(chart), false, src.open)
+			if (err == nil) != (times < want) || s.Count("PUT", "/helm/") != want {
+				t.Errorf("%s: changed %d times: %v after %d PUTs", profile, times, err, s.Count("PUT", "/helm/"))
 			}
 		}
 	}

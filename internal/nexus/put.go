@@ -9,7 +9,9 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -99,6 +101,9 @@ func (p *put) run(ctx context.Context, overwrite bool) (int64, string, error) {
 	sent, err := p.send(ctx, t)
 	for try := 2; p.damaged && try <= damagedTries; try++ {
 		p.damaged = false
+		if werr := httpx.Sleep(ctx, p.n.wait(try-1)); werr != nil {
+			return sent, p.how, werr
+		}
 		var again int64
 		again, err = p.send(ctx, t)
 		sent += again
@@ -160,12 +165,22 @@ func (p *put) once(ctx context.Context, b *registry.Body) error {
 		return p.refused(ctx, err)
 	}
 	if err != nil {
+		p.damaged = judgedInvalid(err)
 		return err
 	}
 	if err := errors.Join(resp.Body.Close(), b.Close()); err != nil {
 		return err
 	}
 	return p.confirm(ctx, hex.EncodeToString(p.sum.Sum(nil)))
+}
+
+// judgedInvalid recognises the answer of a server that has looked into what it received and
+// found it broken. What is sent was verified, so that is the network's doing, or the server
+// knows no such content.
+func judgedInvalid(err error) bool {
+	se, ok := errors.AsType[*httpx.StatusError](err)
+	return ok && se.Code == http.StatusBadRequest &&
+		slices.ContainsFunc([]string{"invalid chart", "invalid rpm", "early eof"}, se.Says)
 }
 
 // refused finds out what is there that may not be written again. Equal content is
@@ -213,10 +228,6 @@ func (p *put) confirm(ctx context.Context, sent string) error {
 // look describes what was just sent. Early versions remember for a while that there was no
 // such RPM when we asked before (NEXUS-15795): that is not the end of it.
 func (p *put) look(ctx context.Context) (Asset, error) {
-	wait := p.n.retry.Backoff
-	if wait == nil {
-		wait = httpx.Backoff
-	}
 	for attempt := 1; ; attempt++ {
 		a, err := p.n.head(ctx, p.repo, p.path)
 		switch {
@@ -227,10 +238,18 @@ func (p *put) look(ctx context.Context) (Asset, error) {
 		case attempt >= httpx.DefaultAttempts || !strings.HasSuffix(p.path, ".rpm"):
 			return a, &unshownError{attempt, err}
 		}
-		if err := httpx.Sleep(ctx, wait(attempt)); err != nil {
+		if err := httpx.Sleep(ctx, p.n.wait(attempt)); err != nil {
 			return a, err
 		}
 	}
+}
+
+// wait is how long is waited after an attempt, which counts from 1.
+func (n *Nexus) wait(attempt int) time.Duration {
+	if n.retry.Backoff != nil {
+		return n.retry.Backoff(attempt)
+	}
+	return httpx.Backoff(attempt)
 }
 
 // An unshownError is a 404 to who asks for what the server has just taken. It is not the

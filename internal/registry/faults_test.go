@@ -142,6 +142,43 @@ func TestManifestChangedOnTheWay(t *testing.T) {
 	}
 }
 
+// What a server says of a manifest of which a byte has changed on the way is not the last
+// word, though it be the same twice; what may be a refusal is asked for three times.
+func TestManifestRefusedOnTheWay(t *testing.T) {
+	strange := digest.FromString("strange").String()
+	for _, tt := range []struct {
+		label, body string
+		times, want int32
+		ok          bool
+	}{
+		{"other digest", `{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}`, 5, 6, true},
+		{"other digest for ever", `{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}`, 100, 6, false},
+		{"blob that it does not name", `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","detail":{"digest":"` + strange + `"}}]}`, 5, 6, true},
+		{"invalid twice", `{"errors":[{"code":"MANIFEST_INVALID"}]}`, 2, 3, true},
+		{"invalid", `{"errors":[{"code":"MANIFEST_INVALID"}]}`, 100, 3, false},
+		{"denied", `{"errors":[{"code":"DENIED"}]}`, 100, 1, false},
+	} {
+		t.Run(tt.label, func(t *testing.T) {
+			var n atomic.Int32
+			reg := registrytest.Start(t, registrytest.Options{Wrap: before(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/manifests/") || n.Add(1) > tt.times {
+					return false
+				}
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(w, tt.body)
+				return true
+			})})
+			r := registry.New(options(t, reg.URL))
+			raw, _ := image(t, r, "a", 1)
+			err := r.PushManifest(t.Context(), "a", digest.FromBytes(raw).String(), ociManifest, raw)
+			if (err == nil) != tt.ok || n.Load() != tt.want {
+				t.Errorf("%v after %d PUTs, want %d", err, n.Load(), tt.want)
+			}
+		})
+	}
+}
+
 // Contract 3.4.
 func TestManifestThatMayNotBeOverwritten(t *testing.T) {
 	once := before(func(w http.ResponseWriter, r *http.Request) bool {
@@ -188,7 +225,8 @@ func TestUnknownBlobsAreParsed(t *testing.T) {
 		}
 		return r.Method == http.MethodPut
 	})})
-	err := registry.New(options(t, reg.URL)).PushManifest(t.Context(), "a", "v1", ociManifest, []byte("{}"))
+	raw := fmt.Appendf(nil, `{"layers":[{"digest":%q},{"digest":%q}]}`, one, two)
+	err := registry.New(options(t, reg.URL)).PushManifest(t.Context(), "a", "v1", ociManifest, raw)
 	ub, ok := errors.AsType[*registry.UnknownBlobError](err)
 	if !ok || len(ub.Digests) != 2 || ub.Digests[0] != one || ub.Digests[1] != two {
 		t.Errorf("error: %v", err)

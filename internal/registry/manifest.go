@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -18,8 +20,8 @@ import (
 // PushManifest puts raw under ref, a tag or its own digest. A tag is read back
 // and compared: nothing in such a request tells the registry what the bytes
 // should be, so a byte that changes on the way would go unseen. When the registry
-// has other bytes it is put again, as often as an upload is, unless the other bytes are
-// the same twice: that is no accident of the network.
+// has other bytes it is put again, as often as an upload is, unless its answers show that
+// this is no accident of the network.
 //
 // Errors to look for: *UnknownBlobError when something that raw refers to is not
 // there, *ConflictError when the name is taken and may not be overwritten,
@@ -67,22 +69,38 @@ func (p *manifestPush) run(ctx context.Context) error {
 			return p.mismatch(d, p.want, int64(len(p.raw)))
 		}
 	}
-	var last string
+	last, same := "", 0
 	for attempt := 1; ; attempt++ {
 		err := p.once(ctx)
 		if !as[*damagedError](err) && !as[*digestio.MismatchError](err) {
 			return err
 		}
-		if attempt >= p.r.retry.attempts() || err.Error() == last {
+		if same++; err.Error() != last {
+			last, same = err.Error(), 1
+		}
+		if attempt >= p.r.retry.attempts() || same >= sameAnswers(err) {
 			return err
 		}
-		last = err.Error()
 		if attempt > 1 {
 			if err := httpx.Sleep(ctx, p.r.retry.wait(attempt-1, 0)); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// sameAnswers is how often in a row the same answer has to come before it is taken for the
+// server's last word. Other bytes of the same digest twice are no accident of the network.
+// That a manifest is invalid some say in the same words whatever they received. That it has
+// not the digest that it was given under, or names a blob that it does not name, is never so.
+func sameAnswers(err error) int {
+	if as[*digestio.MismatchError](err) {
+		return 2
+	}
+	if a, ok := errors.AsType[*answer](err); ok && a.has("MANIFEST_INVALID") {
+		return 3
+	}
+	return math.MaxInt
 }
 
 func (p *manifestPush) once(ctx context.Context) error {
@@ -113,6 +131,9 @@ func (p *manifestPush) put(ctx context.Context) (*http.Response, error) {
 	a, ok := errors.AsType[*answer](err)
 	switch {
 	case ok && a.has("BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"):
+		if slices.ContainsFunc(a.digests(), p.strange) {
+			return nil, &damagedError{a}
+		}
 		return nil, &UnknownBlobError{Digests: a.digests(), Err: a}
 	case ok && a.has("MANIFEST_INVALID"):
 		// Either it is, and the second answer will be the same, or a byte changed.
@@ -120,6 +141,9 @@ func (p *manifestPush) put(ctx context.Context) (*http.Response, error) {
 	}
 	return resp, err
 }
+
+// strange says that a digest stands nowhere in the manifest: the server has read another.
+func (p *manifestPush) strange(d digest.Digest) bool { return !bytes.Contains(p.raw, []byte(d)) }
 
 // confirm reads the manifest back.
 func (p *manifestPush) confirm(ctx context.Context) error {

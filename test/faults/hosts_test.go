@@ -3,14 +3,19 @@ package faults
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"airbundle/internal/nexustest"
+	"airbundle/internal/report"
 	"airbundle/test/faultproxy"
 )
 
@@ -36,19 +41,28 @@ func newForeign(t *testing.T) *foreign {
 	return f
 }
 
-// spied returns what the host saw of a login.
-func (f *foreign) spied() []string {
+// spied returns what the host saw of a login, and how often it was asked.
+func (f *foreign) spied() (found []string, asked int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	req := &http.Request{Header: http.Header{}}
-	req.SetBasicAuth(nexustest.Username, nexustest.Password)
-	var found []string
 	for _, s := range f.saw {
-		if strings.Contains(s, nexustest.Password) || strings.Contains(s, strings.TrimPrefix(req.Header.Get("Authorization"), "Basic ")) || strings.Contains(s, "Authorization") || strings.Contains(s, "Cookie") {
+		if leaked(s) || strings.Contains(s, "Authorization") || strings.Contains(s, "Cookie") {
 			found = append(found, s)
 		}
 	}
-	return found
+	return found, len(f.saw)
+}
+
+// canary is in tokens, cookies and queries that only the target should see again.
+const canary = "c4n4ry"
+
+// leaked says whether a text has the password, in any form that goes over a wire, or a canary.
+func leaked(text string) bool {
+	req := &http.Request{Header: http.Header{}}
+	req.SetBasicAuth(nexustest.Username, nexustest.Password)
+	return strings.Contains(text, nexustest.Password) || strings.Contains(text, canary) ||
+		strings.Contains(text, url.QueryEscape(nexustest.Password)) ||
+		strings.Contains(text, strings.TrimPrefix(req.Header.Get("Authorization"), "Basic "))
 }
 
 // TestForeignHosts: wherever redirects, upload locations and token servers lead, no other
@@ -64,6 +78,12 @@ func TestForeignHosts(t *testing.T) {
 			"302 HEAD": func(at string) faultproxy.Rule {
 				return faultproxy.Rule{Method: "HEAD", Do: faultproxy.Redirect(302, at)}
 			},
+			"302 other name": func(at string) faultproxy.Rule {
+				return faultproxy.Rule{Method: "GET|HEAD", Do: faultproxy.Redirect(302, strings.Replace(at, "127.0.0.1", "localhost", 1))}
+			},
+			"cookie": func(at string) faultproxy.Rule {
+				return faultproxy.Rule{Method: "GET|HEAD", Do: faultproxy.Status(302, "", "Set-Cookie: session="+canary+"; Path=/", "Location: "+at+"/elsewhere")}
+			},
 			"303 POST": func(at string) faultproxy.Rule {
 				return faultproxy.Rule{Method: "POST", Do: faultproxy.Redirect(303, at)}
 			},
@@ -74,7 +94,7 @@ func TestForeignHosts(t *testing.T) {
 				return faultproxy.Rule{Path: uploads, Do: faultproxy.Redirect(308, at)}
 			},
 			"Location": func(at string) faultproxy.Rule {
-				return faultproxy.Rule{Method: "POST", Path: uploads, Do: faultproxy.Status(202, "", "Location: "+at+"/v2/x/blobs/uploads/1")}
+				return faultproxy.Rule{Method: "POST", Path: uploads, Do: faultproxy.Status(202, "", "Location: "+at+"/v2/x/blobs/uploads/1?_state="+canary)}
 			},
 			"http realm": func(at string) faultproxy.Rule {
 				return faultproxy.Rule{Do: faultproxy.Status(401, "", `WWW-Authenticate: Bearer realm="`+at+`/token",service="x"`)}
@@ -92,8 +112,18 @@ func TestForeignHosts(t *testing.T) {
 				p := faultproxy.Start(t, s.url, 1, rule(other.url))
 				code, rep, err := s.push(t, p.URL)
 				w.judgeNetwork(t, s, p.Host, code, rep, err)
-				for _, saw := range other.spied() {
+				if p.Struck() == 0 {
+					t.Error("nobody was led elsewhere")
+				}
+				found, asked := other.spied()
+				for _, saw := range found {
 					t.Errorf("the other host saw a login: %s", saw)
+				}
+				if asked == 0 && slices.Contains([]string{"301 GET", "302 HEAD", "302 other name", "cookie"}, name) {
+					t.Error("a redirect of what is only read is not followed")
+				}
+				if asked > 0 && slices.Contains([]string{"Location", "link-local realm", "captive portal"}, name) {
+					t.Errorf("the other host was asked %d times", asked)
 				}
 				p.Set(1)
 				if code, rep, err := s.push(t, p.URL); code != 0 {
@@ -115,12 +145,25 @@ func TestTagChangedOnTheWay(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %d", kind, times), func(t *testing.T) {
 				t.Parallel()
 				s := w.site(t, kind)
-				p := faultproxy.Start(t, s.url, 1, faultproxy.Rule{Method: "PUT", Path: byTag, Times: times, Do: faultproxy.TypoUp})
-				code, rep, err := s.push(t, p.URL)
-				if p.Struck() == 0 {
-					t.Fatal("no manifest was put under a tag")
+				var taken atomic.Int32 // of the changed ones, by the server
+				typo := func(next http.Handler, draw float64) http.Handler {
+					return faultproxy.TypoUp(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						a := httptest.NewRecorder()
+						next.ServeHTTP(a, r)
+						if a.Code == http.StatusCreated {
+							taken.Add(1)
+						}
+						maps.Copy(w.Header(), a.Header())
+						w.WriteHeader(a.Code)
+						_, _ = w.Write(a.Body.Bytes())
+					}), draw)
 				}
-				if (code == 0) != (times == 1) {
+				p := faultproxy.Start(t, s.url, 1, faultproxy.Rule{Method: "PUT", Path: byTag, Times: times, Do: typo})
+				code, rep, err := s.push(t, p.URL)
+				if p.Struck() == 0 || int(taken.Load()) != p.Struck() {
+					t.Fatalf("%d manifests were changed, the server took %d: only those must be read back", p.Struck(), taken.Load())
+				}
+				if want := map[int]int{1: 0, 0: int(report.ClassContent)}[times]; code != want {
 					t.Errorf("code %d, %v", code, err)
 					tell(t, rep)
 				}

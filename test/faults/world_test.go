@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,24 +77,51 @@ func connect(t testing.TB, server string, bounds func(*url.URL) httpx.Options) *
 	return nexus.New(nexus.Options{URL: u, Client: impatient(t, bounds(u)), Username: nexustest.Username, Password: nexustest.Password, Retry: registry.Retry{Backoff: soon}})
 }
 
-// impatient is a client that waits for less than a second for anything.
+// impatient is a client that waits for less than a second for anything. At the end of the
+// test all that it has logged is searched for the password.
 func impatient(t testing.TB, o httpx.Options) *http.Client {
 	t.Helper()
+	var said diary
+	o.Log = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	t.Cleanup(func() {
+		if leaked(said.String()) {
+			t.Errorf("the log has a secret: %s", said.String())
+		}
+	})
 	o.Backoff, o.Stall, o.ResponseWait = soon, 700*time.Millisecond, 700*time.Millisecond
 	transport := httpx.NewTransport(o)
 	t.Cleanup(transport.CloseIdleConnections)
 	return httpx.NewClient(transport)
 }
 
+// A diary is a log that many write at once.
+type diary struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (d *diary) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.text.Write(p)
+}
+
+func (d *diary) String() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.text.String()
+}
+
 // push is what seeder push does after it has read its flags: the code that it would exit
 // with, and its report, which is nil when the server was not fit to begin with.
 func (w *world) push(t testing.TB, s *nexustest.Server, bounds func(*url.URL) httpx.Options) (int, *report.Report, error) {
 	t.Helper()
-	return w.pushTo(t, s.URL, bounds)
+	return w.pushTo(t, s.URL, bounds, false)
 }
 
 // pushTo is push to a Nexus that is behind something else.
-func (w *world) pushTo(t testing.TB, server string, bounds func(*url.URL) httpx.Options) (int, *report.Report, error) {
+func (w *world) pushTo(t testing.TB, server string, bounds func(*url.URL) httpx.Options, overwrite bool) (int, *report.Report, error) {
 	t.Helper()
 	n := connect(t, server, bounds)
 	if _, err := n.Check(t.Context()); err != nil {
@@ -99,7 +129,7 @@ func (w *world) pushTo(t testing.TB, server string, bounds func(*url.URL) httpx.
 	}
 	to := push.Target{Name: server, Images: func(repo string) push.Images { return n.Docker(repo) }, Assets: n, Writable: n.Writable}
 	rep, _, err := push.Run(t.Context(), w.archive.Bundle(), w.archive, w.items, to, push.Options{
-		Jobs: jobs, FrozenWait: 300 * time.Millisecond, MetadataWait: 1500 * time.Millisecond, MetadataPoll: 20 * time.Millisecond,
+		Jobs: jobs, Overwrite: overwrite, FrozenWait: 300 * time.Millisecond, MetadataWait: 1500 * time.Millisecond, MetadataPoll: 20 * time.Millisecond,
 	})
 	if err != nil {
 		return int(report.Classify(err)), rep, err
@@ -110,13 +140,19 @@ func (w *world) pushTo(t testing.TB, server string, bounds func(*url.URL) httpx.
 // audit is a deep one.
 func (w *world) audit(t *testing.T, s *nexustest.Server) *report.Report {
 	t.Helper()
-	n := connect(t, s.URL, manners)
-	to := audit.Target{Name: s.URL, Images: func(repo string) audit.Images { return n.Docker(repo) }, Assets: assets{n}}
-	rep, _, err := audit.Run(t.Context(), w.archive.Bundle(), w.items, to, audit.Options{Jobs: jobs, Deep: true})
+	rep, err := w.auditAt(t, s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return rep
+}
+
+func (w *world) auditAt(t *testing.T, server string) (*report.Report, error) {
+	t.Helper()
+	n := connect(t, server, manners)
+	to := audit.Target{Name: server, Images: func(repo string) audit.Images { return n.Docker(repo) }, Assets: assets{n}}
+	rep, _, err := audit.Run(t.Context(), w.archive.Bundle(), w.items, to, audit.Options{Jobs: jobs, Deep: true})
+	return rep, err
 }
 
 type assets struct{ *nexus.Nexus }

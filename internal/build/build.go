@@ -195,9 +195,9 @@ func fill(ctx context.Context, w *archive.Writer, p *plan.Plan, sink progress.Si
 func fetch(ctx context.Context, w *archive.Writer, b plan.Blob, sink progress.Sink, o Options) error {
 	start := time.Now()
 	var errs []error
-	before := ""
+	var before []string // what was wrong in the round before
 	for round := range rounds {
-		said := ""
+		var said []string
 		for _, origin := range b.Origins {
 			err := fetchFrom(ctx, w, b, origin, sink)
 			if err == nil {
@@ -214,13 +214,13 @@ func fetch(ctx context.Context, w *archive.Writer, b plan.Blob, sink progress.Si
 				return err
 			}
 			if wrong, ok := errors.AsType[*digestio.MismatchError](err); ok {
-				said += wrong.Error() + "\n"
+				said = append(said, wrong.Error())
 			}
 			if round == 0 || !again(err) {
 				errs = append(errs, err)
 			}
 		}
-		if !slices.ContainsFunc(errs, again) || round > 0 && said == before {
+		if !slices.ContainsFunc(errs, again) || round > 0 && slices.Equal(said, before) {
 			break
 		}
 		before = said

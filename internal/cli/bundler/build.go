@@ -3,6 +3,7 @@ package bundler
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -71,7 +72,7 @@ Registry logins come from the docker config (docker login, or $DOCKER_CONFIG).`,
 	return cmd
 }
 
-func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
+func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) (err error) {
 	if err := checkOut(o); err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 		if claim, err = archive.Reserve(o.out); err != nil {
 			return err
 		}
-		defer claim.Release()
+		defer func() { err = errors.Join(err, claim.Release()) }()
 	}
 	start := time.Now()
 	p, err := o.plan(ctx, s)
@@ -103,12 +104,21 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) error {
 	if o.dryRun {
 		return printPlan(s.Out, p, o.results.Output)
 	}
+	return o.run(ctx, s, p, build.Options{Claim: claim}, sig, start)
+}
+
+// run builds what was planned, with its signature, and prints what came of it.
+func (o *buildOptions) run(ctx context.Context, s cli.Streams, p *plan.Plan, b build.Options, sig *signer, start time.Time) error {
+	talk := cli.NewTalk(s, o.results.Quiet)
 	blobs, bytes := p.Remote()
 	talk.Printf("%s: %d blobs, %s to fetch", p.Bundle.Table.Name, blobs, cli.Bytes(bytes))
 	bar := cli.NewBar(s, o.results.Quiet, "build", bytes)
-	res, err := build.Run(ctx, p, o.out, build.Options{Jobs: cli.Jobs(jobs(o.jobs, p)).Within(), Progress: bar, Claim: claim, Done: func(f build.Fetched) {
+	b.Jobs, b.Progress = cli.Jobs(jobs(o.jobs, p)).Within(), bar
+	b.Done = func(f build.Fetched) {
 		talk.Item("fetched %s %s (%s, %.1f s)", f.Blob.Artifact, f.Blob.Desc.Digest, cli.Bytes(f.Blob.Desc.Size), f.Took.Seconds())
-	}, Whole: func() error { return sig.sign(p.Bundle.Root.Digest) }})
+	}
+	b.Whole = func() error { return sig.sign(p.Bundle.Root.Digest) }
+	res, err := build.Run(ctx, p, o.out, b)
 	bar.Finish()
 	if err != nil {
 		return err

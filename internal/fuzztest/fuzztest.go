@@ -89,7 +89,7 @@ func (r *runner) mutate(t *testing.T, seed []reflect.Value) {
 func (r *runner) try(t *testing.T, i int, args []reflect.Value) bool {
 	t.Helper()
 	begin, ended := time.Now(), false
-	before := Corpus(args[1:]) // the target may change its arguments
+	before := corpus(args[1:]) // the target may change its arguments
 	defer func() {
 		if took := time.Since(begin); took > tooLong {
 			t.Errorf("one execution took %v", took)
@@ -107,8 +107,8 @@ func (r *runner) try(t *testing.T, i int, args []reflect.Value) bool {
 	return !t.Failed()
 }
 
-// Corpus encodes arguments as a file below testdata/fuzz.
-func Corpus(args []reflect.Value) string {
+// corpus encodes arguments as a file below testdata/fuzz.
+func corpus(args []reflect.Value) string {
 	var b strings.Builder
 	b.WriteString("go test fuzz v1\n")
 	for _, a := range args {

@@ -98,7 +98,7 @@ func TestCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), Corpus(args)); diff != "" {
+	if diff := cmp.Diff(string(want), corpus(args)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -2,6 +2,7 @@ package fuzztest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"reflect"
 )
@@ -112,13 +113,17 @@ func (m *mutator) change(b []byte) []byte {
 		f, t := m.token(b)
 		return m.field(b, f, t)
 	case 12: // a big-endian number
-		if len(b) >= 8 {
-			at := m.rand.IntN(len(b)-7) &^ 3
-			n := uint32(m.number(int64(b[at+3])))
-			copy(b[at:], []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-		}
+		m.word(b)
 	}
 	return b
+}
+
+// word puts another number in the place of one of 32 bits.
+func (m *mutator) word(b []byte) {
+	if len(b) >= 8 {
+		at := m.rand.IntN(len(b)-7) &^ 3
+		binary.BigEndian.PutUint32(b[at:], uint32(m.number(int64(b[at+3]))))
+	}
 }
 
 // field leaves a token out, doubles it, empties it or puts another in its place.

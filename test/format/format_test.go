@@ -89,8 +89,8 @@ func newSample(t testing.TB, files int) *sample {
 	whole := s.addJSON(t, ocispec.MediaTypeImageIndex, map[string]any{"schemaVersion": 2, "manifests": []any{arm, amd}})
 	dropped := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("s390x"), Size: 9, Annotations: map[string]string{"a \" ]}": "[{ <&>"}}
 	original := s.add(ocispec.MediaTypeImageIndex, indented(t, map[string]any{
-		"x": map[string]any{"manifests": []int{1, 2}}, "manifests": []any{dropped, amd, arm, dropped}, "schemaVersion": 2,
-		"mediaType": ocispec.MediaTypeImageIndex,
+		"annotations": map[string]any{"manifests": "[1, 2]"}, "manifests": []any{dropped, amd, arm, dropped}, "schemaVersion": 2,
+		"mediaType": ocispec.MediaTypeImageIndex, "x": map[string]any{"manifests": []int{1, 2}},
 	}))
 	derivedRaw, err := manifest.DeriveIndex(original.MediaType, s.data[original.Digest], map[digest.Digest]bool{amd.Digest: true})
 	if err != nil {

@@ -1,210 +1,199 @@
 #!/usr/bin/env python3
-"""Verifies an airbundle archive: read.py FILE [ROOT DIGEST]. Prints "ok <root digest>", or what is wrong, and exits with 1.
+"""Verifies every byte of an airbundle archive: read.py FILE [ROOT-DIGEST]. Written from docs/format.md alone (sections 5 to 8).
+Prints `ok sha256:<root digest>` and exits 0, or says on one line of stderr what is wrong and exits 1. Signatures are not its business."""
+import hashlib, itertools, json, os, re, sys, unicodedata
+MIB, LAYOUT, OWN = 1 << 20, b'{"imageLayoutVersion":"1.0.0"}', "application/vnd.airbundle."
+INDEXES = "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"
+MANIFESTS = "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"
+TABLE, REF, TITLE = OWN + "table.v1+json", "org.opencontainers.image.ref.name", "org.opencontainers.image.title"
+RPM, FILE, CHART = "application/x-rpm", "application/octet-stream", "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+SLICES, PART = {"modules": "yaml", "comps": "xml", "updateinfo": "xml"}, r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+MEMBERS = {  # of the objects in the table, in their order; `?` marks optional ones
+    "table": "name serial? expires? lock arches groups? images? rpms? files? charts? metadata? absent? keys? blobs",
+    "images": "name digest original? platforms publish? groups?", "platforms": "platform digest",
+    "rpms": "name evr arch basearch repo digest signer? unsigned? groups?", "files": "path digest arch? groups?",
+    "charts": "name version digest groups?", "metadata": "repo type digest", "absent": "name arch why",
+    "keys": "id armor", "blobs": "mediaType digest size"}
+SORTED_BY = {"images": "name", "platforms": "platform", "rpms": "repo name evr arch", "files": "path", "charts": "name version",
+             "metadata": "repo type", "absent": "name arch why", "keys": "id"}
+DIGEST, KEY, ARCH = "sha256:[0-9a-f]{64}", "[0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64}", "x86_64|aarch64"
+FORMS = {"digest": DIGEST, "original": DIGEST, "lock": DIGEST, "arches": ARCH, "basearch": ARCH, "arch": ARCH, "rpms.arch": "[^/]*",
+         "name": ".+", "images.name": "[^ ]+", "rpms.name": "[^/]*", "charts.name": "[^/]*", "evr": "[^/]*", "version": "[^/]*",
+         "id": KEY, "signer": KEY, "groups": ".+", "why": ".+", "type": "|".join(SLICES), "platform": "linux/(amd64|arm64)",
+         "expires": "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z",
+         "publish": rf"(?=[^:]{{1,255}}:){PART}(/{PART})*:[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}"}
+KNOWN = {name.lower(): name for name in "schemaVersion mediaType manifests config layers fsLayers".split()}
+HIDDEN = re.compile("[\0-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff]")
 
-A second reader of the format, written from docs/format.md with the standard library alone."""
-import hashlib, json, re, sys
-
-OCI, DOCKER, OURS = "application/vnd.oci.", "application/vnd.docker.distribution.manifest.", "application/vnd.airbundle."
-MANIFEST, INDEX, TABLE = OCI + "image.manifest.v1+json", OCI + "image.index.v1+json", OURS + "table.v1+json"
-MANIFESTS, INDEXES = (MANIFEST, DOCKER + "v2+json"), (INDEX, DOCKER + "list.v2+json")
-REF, TITLE = "org.opencontainers.image.ref.name", "org.opencontainers.image.title"
-SMALL, SLICE, LARGE = 4 << 20, 32 << 20, 64 << 20  # bounds of image JSON; of metadata; of root, table and index.json
-WORD = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-PUBLISH = rf"(?=[^:]{{1,255}}:){WORD}(/{WORD})*:[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}"
-LINE, PART, LINES = (rf"[^{c}\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff]*" for c in (
-    r"\x00-\x1f", r"/\x00-\x1f", r"\x00-\x08\x0b\x0c\x0e-\x1f"))  # text; without a slash; with line breaks and tabs
-TEXT, NUMBER, DIGEST, KEY, ARCH = LINE[:-1] + "+", "a number", "sha256:[0-9a-f]{64}", "[0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64}", "x86_64|aarch64"
-TIME = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z"
-EMPTY = {"mediaType": OCI + "empty.v1+json", "digest": "sha256:" + hashlib.sha256(b"{}").hexdigest(), "size": 2}
-SHAPE = {  # the table: members in order; optional ones have a question mark
-    "name": TEXT, "serial?": NUMBER, "expires?": TIME, "lock": DIGEST, "arches": [ARCH], "groups?": [TEXT],
-    "images?": [{"name": TEXT, "digest": DIGEST, "original?": DIGEST,
-                 "platforms": [{"platform": TEXT, "digest": DIGEST}], "publish?": [PUBLISH], "groups?": [TEXT]}],
-    "rpms?": [{"name": PART, "evr": PART, "arch": PART, "basearch": ARCH, "repo": TEXT, "digest": DIGEST,
-               "signer?": KEY, "unsigned?": LINE, "groups?": [TEXT]}],
-    "files?": [{"path": TEXT, "digest": DIGEST, "arch?": ARCH, "groups?": [TEXT]}],
-    "charts?": [{"name": PART, "version": PART, "digest": DIGEST, "groups?": [TEXT]}],
-    "metadata?": [{"repo": TEXT, "type": "modules|comps|updateinfo", "digest": DIGEST}],
-    "absent?": [{"name": TEXT, "arch": ARCH, "why": TEXT}], "keys?": [{"id": KEY, "armor": LINES}],
-    "blobs": [{"mediaType": LINE, "digest": DIGEST, "size": NUMBER}]}
-KINDS = (  # artifacts that artifact manifests list: sort fields, path, reference, artifact type, media type of layers
-    ("rpms", ("repo", "name", "evr", "arch"), lambda a: f'{a["repo"]}/{a["name"]}-{a["evr"].split(":", 1)[-1]}.{a["arch"]}.rpm',
-     lambda a: "rpms/" + a["repo"], "rpms.v1", "application/x-rpm"),
-    ("files", ("path",), lambda a: a["path"], lambda a: "files", "files.v1", "application/octet-stream"),
-    ("charts", ("name", "version"), lambda a: a["name"] + "-" + a["version"] + ".tgz",
-     lambda a: "charts/" + a["name"], "chart.v1", "application/vnd.cncf.helm.chart.content.v1.tar+gzip"))
-
-def need(ok, *what):
-    if not ok:
+def need(condition, *what):
+    if not condition:
         raise ValueError(" ".join(map(str, what)))
-def digest_of(raw):
-    return "sha256:" + hashlib.sha256(raw).hexdigest()
-def encode(value):
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
+def sha256(content):
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+def descriptor(media, content):
+    return {"mediaType": media, "digest": sha256(content), "size": len(content)}
+EMPTY = descriptor("application/vnd.oci.empty.v1+json", b"{}")
+def canonical(value):  # U+2028 and U+2029 need no escape: HIDDEN has them
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def manifest(kind, config, layers):
+    return canonical({"schemaVersion": 2, "mediaType": MANIFESTS[0], "artifactType": kind, "config": config, "layers": layers})
+def printable(text):
+    return all(c == " " or unicodedata.category(c)[0] in "LMNPS" for c in text)
 
-def rebuilt(v, shape):
-    """Returns what the canonical form of v has: nothing empty, nothing unknown, all in order."""
-    if isinstance(shape, dict):
-        return {k.rstrip("?"): rebuilt(v[k.rstrip("?")], s) for k, s in shape.items() if k[-1] != "?" or v.get(k[:-1])}
-    if isinstance(shape, list):
-        return [rebuilt(one, shape[0]) for one in v]
-    need(type(v) is int and 0 <= v < 1 << 63 if shape == NUMBER else type(v) is str and re.fullmatch(shape, v), repr(v), "is not", shape)
-    return v
+def check_object(kind, entry, where):  # members, their order, types and forms, and the order of lists
+    wanted = MEMBERS[kind].split()
+    need(type(entry) is dict and [*entry] == [m.strip("?") for m in wanted if m[-1] != "?" or m[:-1] in entry], where, "has another form")
+    for member, value in entry.items():
+        here, is_list = f"{where}.{member}", member in MEMBERS or member in ("arches", "groups", "publish")
+        need(type(value) is (list if is_list else int if member in ("serial", "size") else str), here, "has another type")
+        need(type(value) is not int or 0 <= value < 2**63, here, "is not a number from 0 to 2^63-1")
+        need(value or not is_list and member + "?" not in wanted, here, "is empty")
+        for item in value if is_list and member not in MEMBERS else [value] * (type(value) is str):
+            need(type(item) is str and re.fullmatch(FORMS.get(f"{kind}.{member}", FORMS.get(member, "(?s:.*)")), item)
+                 and not HIDDEN.search(re.sub("[\t\n\r]", "", item) if member == "armor" else item) and (printable(item)
+                 or member != "groups" and kind + member not in ("tablename", "imagesname")), here, "is not right:", ascii(item))
+        for number, item in enumerate(value if member in MEMBERS else []):
+            check_object(member, item, f"{here}[{number}]")
+        if member in SORTED_BY or member == "arches" or (kind, member) == ("table", "groups"):
+            keys = [[item[field] for field in SORTED_BY[member].split()] if member in SORTED_BY else item for item in value]
+            need(all(a < b for a, b in zip(keys, keys[1:])), here, "is not sorted, or has an entry twice")
+def archive_order(blob):
+    return blob["mediaType"] != TABLE and (not blob["mediaType"].endswith("+json") or blob["size"] > 4 * MIB), blob["digest"]
+def rpm_path(rpm):
+    return f'{rpm["repo"]}/{rpm["name"]}-{rpm["evr"].split(":", 1)[-1]}.{rpm["arch"]}.rpm'
+def check_table(table):  # What section 6 says of the table beyond the form of its members. Gives the blobs by digest.
+    check_object("table", table, "table")
+    images, rpms, files, charts, metadata = (table.get(kind, []) for kind in ("images", "rpms", "files", "charts", "metadata"))
+    order = [archive_order(blob) for blob in table["blobs"]]
+    blobs = {blob["digest"]: blob for blob in table["blobs"]}
+    need(len(blobs) == len(order) <= 10**6 - 4 and order == sorted(order), "table.blobs: a digest twice, too many, or not in order")
+    for entry in itertools.chain(images, rpms, files, charts, metadata, *(image["platforms"] for image in images)):
+        need({entry["digest"], entry.get("original", entry["digest"])} <= blobs.keys(), "table: not in blobs:", ascii(entry))
+    for paths in [*map(rpm_path, rpms)], [file["path"] for file in files], [*map("{0[name]}-{0[version]}.tgz".format, charts)]:
+        need(len({*paths}) == len(paths) and all(printable(path) and "\\" not in path and not {"", ".", ".."} & {*path.split("/")}
+                                                 for path in paths), "table: a path twice, or one that is not clean")
+    need({cut["repo"] for cut in metadata} <= {rpm["repo"] for rpm in rpms}
+         and all(blobs[cut["digest"]]["size"] <= 32 * MIB for cut in metadata), "table: metadata too large, or of no RPM")
+    return blobs
 
+def artifact_manifests(table, blobs):  # Yields REF, TYPE and content of each artifact manifest, in order.
+    lists = []
+    for repo, rpms in itertools.groupby(table.get("rpms", []), lambda rpm: rpm["repo"]):
+        slices = [(f"{OWN}{cut['type']}.v1+{SLICES[cut['type']]}", cut["digest"], f"{repo}/{cut['type']}.{SLICES[cut['type']]}")
+                  for cut in table.get("metadata", []) if cut["repo"] == repo]
+        lists.append((f"rpms/{repo}", OWN + "rpms.v1", [(RPM, rpm["digest"], rpm_path(rpm)) for rpm in rpms] + slices))
+    lists.append(("files", OWN + "files.v1", [(FILE, file["digest"], file["path"]) for file in table.get("files", [])]))
+    for name, charts in itertools.groupby(table.get("charts", []), lambda chart: chart["name"]):
+        lists.append((f"charts/{name}", OWN + "chart.v1", [(CHART, c["digest"], f"{name}-{c['version']}.tgz") for c in charts]))
+    for ref, kind, layers in lists:
+        for start in range(0, len(layers), 2000):
+            yield ref + (f"+{start // 2000 + 1}" if start else ""), kind, manifest(kind, EMPTY, [
+                {"mediaType": media, "digest": digest, "size": blobs[digest]["size"], "annotations": {TITLE: title}}
+                for media, digest, title in layers[start:start + 2000]])
 def header(name, size):
-    number = b"%011o\0" % size if size < 8 << 30 else b"\x80\0\0\0" + size.to_bytes(8, "big")
-    h = bytearray(name.encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + number + b"0" * 11 + b"\0" + b" " * 8
-                  + b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2 + bytes(167))
-    h[148:156] = b"%06o\0 " % sum(h)
-    return bytes(h)
+    digits = b"%011o\0" % size if size < 8 << 30 else b"\x80\0\0\0" + size.to_bytes(8, "big")
+    block = name.encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits + b"00000000000\0" + b" " * 8 + b"0"
+    block = (block.ljust(257, b"\0") + b"ustar\x0000").ljust(329, b"\0") + b"0000000\0" * 2 + bytes(167)
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+def read(file, offset, size, what, limit=64 * MIB):
+    need(size <= limit, what, "is too large")
+    content = os.pread(file.fileno(), size, min(offset, 1 << 62))
+    need(len(content) == size, what, "ends early")
+    return content
+def read_header(file, offset):
+    block = read(file, offset, 512, f"the header at byte {offset}")
+    size = int.from_bytes(block[128:136], "big") if block[124] == 0x80 else int(b"0" + re.match(b"[0-7]*", block[124:])[0], 8)
+    return block[:100].rstrip(b"\0"), size
+def check_entries(file, entries):  # compares every byte; gives the offsets of contents by digest
+    end, offsets = 0, {}
+    for name, blob in entries:
+        start, size, digest, hashed = end + 512, blob["size"], blob["digest"], hashlib.sha256()
+        need(read(file, end, 512, name) == header(name, size), "the header at byte", end, "is not that of", name)
+        offsets[digest], end = start, start + size
+        for position in range(start, end, MIB):
+            hashed.update(read(file, position, min(MIB, end - position), name))
+        need("sha256:" + hashed.hexdigest() == digest, name, "has other content than its name")
+        need(not any(read(file, end, -size % 512, name)), name, "has padding that is not zero")
+        end += -size % 512
+    need(read(file, end, 1024, "the file") == bytes(1024) == os.pread(file.fileno(), 1025, end), "another end of the archive at", end)
+    return offsets
+def pieces(text):  # The texts of what is in a JSON list or object without white space: items, or keys and values.
+    start = 1
+    while start < len(text) - 1:
+        end = json.JSONDecoder().raw_decode(text, start)[1]
+        yield text[start:end]
+        start = end + 1
+def platform(of):
+    system, machine, variant = map(of.get, ("os", "architecture", "variant")) if type(of) is dict else ("", "", "")
+    return f"{system}/{machine}" + (f"/{variant}" if variant and machine != "arm64" else "") if system and machine else None
 
-class Tar:
-    """Reads a tar of our form from end to end. Entries are [name, size, offset, sha256]."""
-    def __init__(self, path):
-        self.file, self.entries, p = open(path, "rb"), [], 0
-        self.size = self.file.seek(0, 2)
-        while any(h := self.at(p, 512)):
-            name = h[:100].rstrip(b"\0").decode()
-            size = int.from_bytes(h[128:136], "big") if h[124] == 0x80 else int(h[124:135], 8)
-            need(len(name) < 100 and size < 1 << 63 and header(name, size) == h and len(self.entries) < 1000000, "header at byte", p)
-            content, end = hashlib.sha256(), p + 512 + size
-            for q in range(p + 512, end, 1 << 20):
-                content.update(self.at(q, min(1 << 20, end - q)))
-            need(not any(self.at(end, -size % 512)), name, "has padding that is not zero")
-            self.entries.append([name, size, p + 512, content.hexdigest()])
-            p = end + -size % 512
-        need(self.at(p, 1024) == bytes(1024) and self.size == p + 1024, "end of the archive")
-        self.by_name = {e[0]: e for e in self.entries}
+def check_document(text, kind, what):  # gives the descriptors of an index or manifest, and the texts of its members
+    doc, is_index = json.loads(text, parse_constant=int), kind in INDEXES
+    need(type(doc) is dict and kind in INDEXES + MANIFESTS, what, "is neither index nor manifest")
+    texts = [*pieces("".join(re.findall(r'"(?:[^"\\]|\\.)*"|[^" \t\r\n]+', text)))]
+    keys = [json.loads(key) for key in texts[::2]]
+    need(len({*keys}) == len(keys) and all(KNOWN.get(key.casefold(), key) == key for key in keys), what, "has a member twice")
+    need(not {"fsLayers", *(("config", "layers") if is_index else ["manifests"])} & {*keys}, what, "has members of another kind")
+    need(repr(doc.get("schemaVersion")) == "2" and doc.get("mediaType", kind) == kind, what, "says another version or media type")
+    parts = doc.get("manifests") if is_index else [doc.get("config"), *(doc.get("layers") or [])]
+    need(type(parts) is list and all(type(part) is dict and re.fullmatch(DIGEST, str(part.get("digest"))) and type(part.get("size")) is int
+                                     and part["size"] >= 0 for part in parts), what, "has a descriptor without digest or size")
+    return parts, dict(zip(keys, texts[1::2]))
+def check_image(image, blobs, content):  # Walks an image as section 7 says. Gives the digests that it needs.
+    top, kind = image["digest"], blobs[image["digest"]]["mediaType"]
+    needed, platforms = {top, image.get("original", top)}, {(child["digest"], child["platform"]) for child in image["platforms"]}
+    children = check_document(content(top), kind, top)[0] if kind in INDEXES else [blobs[top]]
+    need({child["digest"] for child in children} == dict(platforms).keys() and len(dict(platforms)) == len(platforms), top, "lists others")
+    for child in children:
+        digest = child["digest"]
+        need(kind not in INDEXES or (digest, platform(child.get("platform"))) in platforms, digest, "is of another platform")
+        need({key: child.get(key) for key in EMPTY} == blobs[digest] and child["mediaType"] in MANIFESTS, digest, "is otherwise in blobs")
+        parts = check_document(content(digest), child["mediaType"], digest)[0]
+        need(all(blobs.get(part["digest"], EMPTY)["size"] == part["size"] for part in parts), digest, "needs other blobs")
+        config = platform(json.loads(content(parts[0]["digest"]), parse_constant=int))
+        need(config is None or (digest, config) in platforms, digest, "has a config of another platform")
+        needed |= {digest, *(part["digest"] for part in parts)}
+    if "original" in image:
+        kind = blobs[image["original"]]["mediaType"]
+        parts, texts = check_document(content(image["original"]), kind, image["original"])
+        kept = [text for part, text in zip(parts, pieces(texts.get("manifests", ""))) if part["digest"] in dict(platforms)]
+        derived = '{"schemaVersion":2,"mediaType":"%s","manifests":[%s]}' % (kind, ",".join(kept))
+        need(len(kept) < len(parts) and sha256(derived.encode("utf-8", "surrogateescape")) == top, top, "is not derived from its original")
+    return needed
 
-    def at(self, p, n):
-        need(n <= self.size - p, "the file ends early")
-        self.file.seek(p)
-        return self.file.read(n)
-
-    def read(self, name, limit):
-        need(self.by_name[name][1] <= limit, name, "is too large")
-        return self.at(self.by_name[name][2], self.by_name[name][1])
-
-def blob_order(b):
-    return not (b["mediaType"] == TABLE or b["mediaType"].endswith("+json") and b["size"] <= SMALL), b["digest"]
-def rising(what, entries, *fields):
-    keys = [[e[f].encode() for f in fields] for e in entries]
-    need(all(a < b for a, b in zip(keys, keys[1:])), what, "are not sorted, or one stands twice")
-
-def check_table(t, blobs):
-    order, names = [blob_order(b) for b in t["blobs"]], [t["name"]]
-    need(order == sorted(order) and len(blobs) == len(order) and sum(b["size"] for b in t["blobs"]) < 1 << 61, "order or sizes of blobs")
-    need(t["arches"] == sorted(set(t["arches"])) != [] and t.get("groups", []) == sorted(set(t.get("groups", []))), "arches or groups")
-    for what, *by in ("images", "name"), ("keys", "id"), ("absent", "name", "arch", "why"):
-        rising(what, t.get(what, []), *by)
-    for m in t.get("images", []):
-        rising("platforms", m["platforms"], "platform")
-        need(m["platforms"] and " " not in m["name"] and all("/" in p["platform"] for p in m["platforms"]), m["name"], "platforms")
-        names += [m["name"]] + [p["platform"] for p in m["platforms"]]
-    for kind, keys, path, *_ in KINDS:
-        rising(kind, t.get(kind, []), *keys)
-        paths = [path(a) for a in t.get(kind, [])]
-        need(not any("\\" in p or {"", ".", ".."} & set(p.split("/")) for p in paths), kind, "have a path that is not clean")
-        need(len(set(paths)) == len(paths), "two", kind, "have one path")
-        names += paths + [g for a in [t] + t.get(kind, []) + t.get("images", []) for g in a.get("groups", [])]
-    need(all(n and n.isprintable() for n in names), "a name is empty or not printable")
-
-    rising("metadata", t.get("metadata", []), "repo", "type")
-    for s in t.get("metadata", []):
-        need(s["repo"] in {r["repo"] for r in t.get("rpms", [])} and blobs[s["digest"]]["size"] <= SLICE, "metadata of", s["repo"])
-
-def slice_name(s):
-    return s["type"] + (".yaml" if s["type"] == "modules" else ".xml")
-def artifact(kind, config, layers):
-    return encode({"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": OURS + kind, "config": config, "layers": layers})
-def sets(t, blobs):
-    """Yields reference, type and bytes of each artifact manifest."""
-    for kind, _, path, ref, artifact_type, media_type in KINDS:
-        lists = {}
-        for a in t.get(kind, []):
-            layer = {"mediaType": media_type, "digest": a["digest"], "size": blobs[a["digest"]]["size"], "annotations": {TITLE: path(a)}}
-            lists.setdefault(ref(a), []).append(layer)
-        for s in t.get("metadata", []) if kind == "rpms" else []:
-            lists["rpms/" + s["repo"]].append({
-                "mediaType": OURS + s["type"] + ".v1+" + slice_name(s).split(".")[1], "digest": s["digest"],
-                "size": blobs[s["digest"]]["size"], "annotations": {TITLE: s["repo"] + "/" + slice_name(s)}})
-        for name, layers in lists.items():
-            for n in range(0, len(layers), 2000):
-                yield name + (f"+{n // 2000 + 1}" if n else ""), artifact_type, artifact(artifact_type, EMPTY, layers[n:n + 2000])
-
-def platform(p):
-    parts = [(p or {}).get(k, "") for k in ("os", "architecture", "variant")]
-    return "/".join(parts[:2] + [v for v in parts[2:] if v and parts[1] != "arm64"]) if all(parts[:2]) else ""
-def image_json(media_type, raw):
-    """Returns the descriptors in a manifest, the config first, or in an index."""
-    doc, index = json.loads(raw.decode()), media_type in INDEXES
-    need(doc["schemaVersion"] == 2 and "fsLayers" not in doc and doc.get("mediaType", media_type) == media_type, "is not", media_type)
-    need(index and not {"config", "layers"} & set(doc) or media_type in MANIFESTS and "manifests" not in doc, media_type, "is both, or neither")
-    found = doc["manifests"] if index else [doc["config"]] + doc.get("layers", [])
-    return [d for d in found if rebuilt(d, {"digest": DIGEST, "size": NUMBER})]
-
-def derived(media_type, raw, keep):
-    text = re.sub(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', lambda m: m[1] or "", raw.decode())
-    scan, p, kept, total = json.JSONDecoder().raw_decode, 1, [], 0
-    while text[p - 1] != "}":  # the members of the outermost object
-        key, colon = scan(text, p)
-        (value, end), q = scan(text, colon + 1), colon + 2  # behind the bracket of a list
-        for entry in value if key == "manifests" else ():
-            _, stop = scan(text, q)
-            kept, total, q = kept + [text[q:stop]] * (entry["digest"] in keep), total + 1, stop + 1
-        p = end + 1
-    return raw if len(kept) == total else b'{"schemaVersion":2,"mediaType":"%s","manifests":[%s]}' % (media_type.encode(), ",".join(kept).encode())
-
-def check_image(m, blobs, read):
-    """Returns the digests of all that the image needs."""
-    want, top = {p["digest"]: p["platform"] for p in m["platforms"]}, blobs[m["digest"]]["mediaType"]
-    entries, used = image_json(top, read(m["digest"])), {m["digest"], m.get("original", m["digest"]), *want}
-    if top in MANIFESTS:
-        need([p["digest"] for p in m["platforms"]] == [m["digest"]] and "original" not in m, m["name"], "has one platform, its own")
-    for e in entries if top in INDEXES else []:
-        have = blobs[e["digest"]]
-        need(have["mediaType"] == e["mediaType"] in MANIFESTS and have["size"] == e["size"], e["digest"], "is another in the index")
-        need(platform(e.get("platform")) == want.get(e["digest"]), e["digest"], "is for another platform in the index")
-    need(top in MANIFESTS or {e["digest"] for e in entries} == set(want), m["name"], "lacks a platform in its index")
-    for d, arch in want.items():
-        parts = image_json(blobs[d]["mediaType"], read(d))
-        need(all(b["size"] == blobs.get(b["digest"], {}).get("size") for b in parts), d, "needs what is not carried")
-        need(platform(json.loads(read(parts[0]["digest"]).decode())) in ("", arch), d, "has a config of another platform")
-        used |= {b["digest"] for b in parts}
-    if "original" in m:
-        kind, raw = blobs[m["original"]]["mediaType"], read(m["original"])
-        need(image_json(kind, raw) and digest_of(derived(kind, raw, want)) == m["digest"], m["name"], "is not derived from its original")
-    return used
-
-def verify(path, expected=None):
-    tar = Tar(path)
-    need((names := [e[0] for e in tar.entries])[:2] == ["oci-layout", "index.json"] and tar.read(names[0], 30) == b'{"imageLayoutVersion":"1.0.0"}', "not an airbundle archive")
-    need(all(e[0] == "blobs/sha256/" + e[3] for e in tar.entries[2:]), "a blob has other content than its name says")
-    root, digest = tar.read(names[2], LARGE), "sha256:" + tar.entries[2][3]
-    need(expected in (None, digest), "the root is", digest)
-    table = {"mediaType": TABLE, **rebuilt(json.loads(root.decode())["config"], {"digest": DIGEST, "size": NUMBER})}
-    need(root == artifact("bundle.v1", table, [EMPTY]), "the root has another form")
-    t = rebuilt(json.loads((raw := tar.read("blobs/sha256/" + table["digest"][7:], LARGE)).decode()), SHAPE)
-    need(encode(t) == raw, "the table is not in canonical form")
-    check_table(t, blobs := {b["digest"]: b for b in t["blobs"]})
-    made, used = {"mediaType": MANIFEST, "digest": digest, "size": len(root)}, {EMPTY["digest"]}
-    listed = [{**made, "artifactType": OURS + "bundle.v1"}] + [{**blobs[m["digest"]], "annotations": {REF: m["name"]}} for m in t.get("images", [])]
-    for ref, kind, content in sets(t, blobs):
-        listed += [{"mediaType": MANIFEST, "digest": digest_of(content), "size": len(content), "annotations": {REF: ref}, "artifactType": OURS + kind}]
-        used.add(digest_of(content))
-    need(tar.read("index.json", LARGE) == encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}), "index.json is not what the root makes it")
-    order = [made] + sorted(t["blobs"] + [table], key=blob_order)
-    want = ["oci-layout", "index.json"] + ["blobs/sha256/" + b["digest"][7:] for b in order]
-    need(names == want and [e[1] for e in tar.entries[2:]] == [b["size"] for b in order], "other entries than the table has, or in another order")
-    for m in t.get("images", []):
-        used |= check_image(m, blobs, lambda d: tar.read("blobs/sha256/" + d[7:], SMALL))
-    used |= {a["digest"] for kind in ["metadata"] + [k for k, *_ in KINDS] for a in t.get(kind, [])}
-    need(used == set(blobs), "belongs to nothing, or is not carried:", *sorted(used ^ set(blobs)))
-    return digest
-
+def verify(file, expected):  # The steps of section 8. Gives the digest of the root.
+    need(read(file, 0, 512, "the file") == header("oci-layout", len(LAYOUT)), "this is not an airbundle")
+    size = read_header(file, 1024)[1]
+    index, offset = read(file, 1536, size, "index.json"), 1536 + size + -size % 512
+    name, size = read_header(file, offset)
+    root = read(file, offset + 512, size, "the root")
+    said = re.search(rb'"digest":"(sha256:[0-9a-f]{64})","size":([1-9][0-9]{0,7})}', root)
+    config = {"mediaType": TABLE, "digest": said[1].decode(), "size": int(said[2])} if said else {}
+    need(root == manifest(OWN + "bundle.v1", config, [EMPTY]), "the root has another form")
+    need(expected in (None, sha256(root)), "another root than expected:", sha256(root))
+    for _ in itertools.takewhile(lambda _: name[13:] != said[1][7:], range(10**6)):  # behind blobs/sha256/ and sha256:
+        offset += 512 + size + -size % 512
+        name, size = read_header(file, offset)
+    content = read(file, offset + 512, config["size"], "the table")
+    table = json.loads(content.decode(), parse_constant=int)
+    blobs = check_table(table)
+    need(sha256(content) == config["digest"] and canonical(table) == content, "the table has another digest, or is not canonical")
+    listed = [descriptor(MANIFESTS[0], root) | {"artifactType": OWN + "bundle.v1"}]
+    listed += [blobs[image["digest"]] | {"annotations": {REF: image["name"]}} for image in table.get("images", [])]
+    for ref, kind, made in artifact_manifests(table, blobs):
+        listed.append(descriptor(MANIFESTS[0], made) | {"annotations": {REF: ref}, "artifactType": kind})
+        need(blobs.get(sha256(made)) == descriptor(MANIFESTS[0], made), "table.blobs lacks the artifact manifest", ref)
+    need(index == canonical({"schemaVersion": 2, "mediaType": INDEXES[0], "manifests": listed}), "index.json is not what follows")
+    offsets = check_entries(file, [("oci-layout", descriptor("", LAYOUT)), ("index.json", descriptor("", index))] + [
+        ("blobs/sha256/" + blob["digest"][7:], blob) for blob in listed[:1] + sorted([config, *table["blobs"]], key=archive_order)])
+    def content_of(digest):
+        return read(file, offsets[digest], blobs[digest]["size"], digest, 4 * MIB).decode("utf-8", "surrogateescape")
+    entries = itertools.chain([EMPTY], listed[1:], *(table.get(kind, []) for kind in ("rpms", "files", "charts", "metadata")))
+    needed = {entry["digest"] for entry in entries}.union(*(check_image(image, blobs, content_of) for image in table.get("images", [])))
+    need(needed == set(blobs), "blobs that nothing needs, or that are not there:", *(needed ^ set(blobs)))
+    return sha256(root)
 if __name__ == "__main__":
     try:
-        print("ok", verify(*sys.argv[1:3]))
-    except (ArithmeticError, LookupError, AttributeError, OSError, RecursionError, TypeError, ValueError) as e:
-        sys.exit(f"{' '.join(sys.argv[1:2])}: {type(e).__name__}: {e}")
+        print("ok", verify(open(sys.argv[1], "rb"), *(sys.argv[2:3] or [None])))
+    except (LookupError, OSError, ValueError, RecursionError, OverflowError, TypeError) as problem:
+        sys.exit("read.py: " + " ".join(str(problem).split()))

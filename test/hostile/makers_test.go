@@ -2,9 +2,11 @@ package hostile
 
 import (
 	"archive/tar"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 	ocilayout "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content/oci"
 
@@ -57,7 +60,7 @@ func tarred(t *testing.T, dir string) string {
 func tool(t *testing.T, name string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), rpmtest.Tool(t, name), args...)
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir(), "TMPDIR="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
 	}
@@ -130,7 +133,7 @@ func TestMadeByOthers(t *testing.T) {
 			tool(t, "python3", "-c", "import sys,tarfile\nt=tarfile.open(sys.argv[1],'w')\nt.add(sys.argv[2],arcname='.')\nt.close()", path, unpacked(t))
 		},
 		"skopeo": func(t *testing.T, path string) {
-			tool(t, "skopeo", "--insecure-policy", "copy", "--all", "oci:"+madeByGo(t)+":a:1", "oci-archive:"+path+":b:2")
+			tool(t, "skopeo", "--insecure-policy", "--tmpdir", t.TempDir(), "copy", "--all", "oci:"+madeByGo(t)+":a:1", "oci-archive:"+path+":b:2")
 		},
 		"buildah": func(t *testing.T, path string) {
 			root := t.TempDir()
@@ -157,16 +160,37 @@ func move(t *testing.T, from, to string) {
 	}
 }
 
-// peers are other tools that read a whole layout, by the error that they give.
+// escaping are the rows whose samples may write outside of where they are unpacked, or fill
+// the disk. skopeo 1.9 puts a file in place of the parent of its own temporary directory when
+// an entry is called "..", so nothing that unpacks is ever given one of these.
+var escaping = []string{"A14", "A15", "A16", "A17", "A18", "A19", "A20"}
+
+// peers are other tools that read a whole layout, by the error that they give. All but
+// oras-go unpack it first.
 func peers(t *testing.T) map[string]func(path string) error {
 	skopeo := rpmtest.Tool(t, "skopeo")
 	home := t.TempDir()
 	return map[string]func(path string) error{
 		"skopeo copy --all": func(path string) error {
 			out := t.TempDir()
-			cmd := exec.CommandContext(t.Context(), "timeout", "20", skopeo, "--insecure-policy", "copy", "--all", "oci-archive:"+path+":registry.example/app:1.0", "dir:"+out)
-			cmd.Env = append(os.Environ(), "TMPDIR="+home)
+			cmd := exec.CommandContext(t.Context(), "timeout", "20", skopeo, "--insecure-policy", "--tmpdir", home, "copy", "--all", "oci-archive:"+path+":registry.example/app:1.0", "dir:"+out)
 			return cmd.Run()
+		},
+		"go-containerregistry validate": func(path string) (err error) {
+			dir := t.TempDir()
+			if err := exec.CommandContext(t.Context(), "tar", "-xf", path, "-C", dir).Run(); err != nil {
+				return err
+			}
+			defer func() {
+				if p := recover(); p != nil { // as it does on some
+					err = fmt.Errorf("panic: %v", p)
+				}
+			}()
+			ix, err := ocilayout.ImageIndexFromPath(dir)
+			if err != nil {
+				return err
+			}
+			return validate.Index(ix, validate.Fast)
 		},
 		"oras-go": func(path string) error {
 			src, err := oci.NewFromTar(t.Context(), path)
@@ -183,12 +207,17 @@ func peers(t *testing.T) map[string]func(path string) error {
 	}
 }
 
-// TestPeers counts what other tools refuse; it asserts nothing.
+// TestPeers counts what other tools refuse; it asserts only that they take what is well.
 func TestPeers(t *testing.T) {
 	if !full {
 		t.Skip("counts what other tools refuse: AIRBUNDLE_FAULTS=full asks for it")
 	}
-	tools, refused, tried := peers(t), map[string]int{}, 0
+	tools, refused, tried := peers(t), map[string]int{}, map[string]int{}
+	for name, read := range tools {
+		if err := read(unusual()[0].file(t, t.TempDir())); err != nil {
+			t.Fatalf("%s refuses what is well: %v", name, err)
+		}
+	}
 	for _, s := range malformed() {
 		if len(s.want) > 0 || s.woven || s.row == "A27" || s.row == "A28" || strings.HasPrefix(s.name, "reference: ") {
 			continue // not wrong, not comparable, or too large
@@ -197,8 +226,11 @@ func TestPeers(t *testing.T) {
 		if st, err := os.Stat(path); err != nil || st.Size() > 64<<20 {
 			continue // a tool that unpacks would fill the disk
 		}
-		tried++
 		for name, read := range tools {
+			if name != "oras-go" && slices.Contains(escaping, s.row) {
+				continue
+			}
+			tried[name]++
 			if read(path) != nil {
 				refused[name]++
 			}
@@ -208,6 +240,6 @@ func TestPeers(t *testing.T) {
 		}
 	}
 	for name, n := range refused {
-		t.Logf("%s refuses %d of %d malformed layouts", name, n, tried)
+		t.Logf("%s refuses %d of %d malformed layouts", name, n, tried[name])
 	}
 }

@@ -222,7 +222,7 @@ func (c campaign) run(t *testing.T, start func(t *testing.T) attempt) {
 }
 
 // runtimeTalk is what Go's runtime says when a call of its own meets what only ours can.
-var runtimeTalk = regexp.MustCompile(`runtime: (netpoll|epoll)|fatal error: runtime`)
+var runtimeTalk = regexp.MustCompile(`runtime: (netpoll|epoll|eventfd)|fatal error: runtime`)
 
 // try disturbs one run; where no thread makes as many calls this time, one with fewer.
 func (c campaign) try(t *testing.T, p fault, start func(t *testing.T) attempt) (fault, met) {

@@ -30,9 +30,13 @@ import (
 var repositories = map[string]string{"team/app": "1.0", "library/tool": "2", "pause": "3.2", "team/heavy": "1.0"}
 
 // bundle builds the archive that is pushed.
-func bundle(t *testing.T) string {
+func bundle(t *testing.T) string { return bundleOf(t, "demo") }
+
+// bundleOf builds one of that name, with a serial.
+func bundleOf(t *testing.T, name string) string {
 	t.Helper()
 	src := origin.Start(t, work(t), origin.Options{})
+	src.Lock.Name, src.Lock.Serial = name, 7
 	dir := t.TempDir()
 	raw, err := src.Lock.Encode()
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,9 @@ type UnavailableError struct {
 }
 
 func (e *UnavailableError) Error() string {
+	if cert, ok := errors.AsType[x509.CertificateInvalidError](e.Err); ok && cert.Reason == x509.Expired {
+		return fmt.Sprintf("%s: %v; if that date is right, look at this host's clock", e.Host, e.Err)
+	}
 	if e.Down > 0 {
 		return fmt.Sprintf("%s: has not answered for %s: %v", e.Host, e.Down.Round(time.Second), e.Err)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -148,6 +149,23 @@ func exitCode(err error, started bool) int {
 // Usage marks an error as one of the command line.
 func Usage(format string, args ...any) error {
 	return report.WithClass(report.ClassUsage, fmt.Errorf(format, args...))
+}
+
+// NotEmpty refuses flags that were given, or set by a variable, and say nothing: whoever
+// writes --root "$ROOT" and never set ROOT asked for a check, and must not go without.
+func NotEmpty(flags *pflag.FlagSet, names ...string) error {
+	var errs []error
+	for _, name := range names {
+		f := flags.Lookup(name)
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if f.Changed && (len(values) == 0 || slices.Contains(values, "")) {
+			errs = append(errs, Usage("--%s is given and empty, as by a variable that is not set: give a value, or leave it out", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // fromEnvironment sets flags that were not given from PREFIX_FLAG_NAME variables.

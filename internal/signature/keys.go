@@ -248,7 +248,7 @@ func decodePEM(raw []byte) ([]*pem.Block, error) {
 	case begun == 0:
 		return nil, malformed("there is no key in PEM form in it (-----BEGIN ...)")
 	case begun != len(blocks):
-		return nil, malformed("it is damaged: %d keys begin in it, and %d are whole", begun, len(blocks))
+		return nil, malformed("it is damaged: %d keys begin in it, and %d are whole (each BEGIN and END line must stand alone, without spaces or a byte order mark before it): copy it again, as plain text", begun, len(blocks))
 	}
 	return blocks, nil
 }

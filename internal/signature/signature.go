@@ -108,7 +108,7 @@ func checkDER(raw []byte) error {
 	case bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")):
 		return fmt.Errorf("it is JSON, and not the signature alone: cosign sign-blob writes that with --new-bundle-format=false --output-signature FILE")
 	case err != nil:
-		return fmt.Errorf("it is neither the DER form of an ECDSA signature nor the base64 of that")
+		return fmt.Errorf("it is neither the DER form of an ECDSA signature nor the base64 of that in one line: copy it again, from beside the archive")
 	case len(rest) > 0:
 		return fmt.Errorf("%d bytes follow the signature", len(rest))
 	}

@@ -34,7 +34,8 @@ type pushOptions struct {
 
 const pushLong = `push sends what the target does not have, straight from the archive: blobs, then
 manifests, then tags, each checked against its digest on the way. It asks the target
-what is there and keeps no state: the same command again moves only what is missing.
+what is there, and keeps nothing but the bundle's serial: the same command again moves
+only what is missing.
 RPMs count as done when the served yum metadata lists them, charts when index.yaml does.
 
 With --create repositories of the Nexus that are missing are made first, and nothing that

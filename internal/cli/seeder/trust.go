@@ -30,6 +30,7 @@ type trust struct {
 	allowUnsigned bool
 	allowRollback bool
 	stateDir      string
+	flags         *pflag.FlagSet
 	ring          ring
 	now           func() time.Time
 	env           func(string) string
@@ -37,7 +38,7 @@ type trust struct {
 }
 
 func (t *trust) addFlags(f *pflag.FlagSet) {
-	t.now, t.env, t.etc = time.Now, os.Getenv, "/etc/airbundle"
+	t.flags, t.now, t.env, t.etc = f, time.Now, os.Getenv, "/etc/airbundle"
 	f.StringVar(&t.root, "root", "", "accept this bundle only: the root `digest` that bundler build printed")
 	f.StringSliceVar(&t.keys, "key", nil, "accept a bundle only that is signed by a public key in this `file`, instead of the keys of the site; may be repeated, one key suffices")
 	f.StringVar(&t.signature, "signature", "", "the signature's `file` (default: the bundle's name and "+signature.Suffix+")")
@@ -48,6 +49,9 @@ func (t *trust) addFlags(f *pflag.FlagSet) {
 
 // prepare checks the flags and reads the keys, before anything else is read.
 func (t *trust) prepare() (err error) {
+	if err := cli.NotEmpty(t.flags, "root", "key", "signature"); err != nil {
+		return err
+	}
 	if t.root != "" && manifest.CheckDigest(digest.Digest(t.root)) != nil {
 		return cli.Usage("--root %q is not sha256: and 64 lower-case hexadecimal digits", t.root)
 	}

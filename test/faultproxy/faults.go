@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -28,8 +29,8 @@ func LoseAnswer(next http.Handler, _ float64) http.Handler {
 
 // CutUp breaks the connection somewhere in the request body; a request without one is
 // not answered.
-func CutUp(next http.Handler, draw float64) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func CutUp(_ http.Handler, draw float64) http.Handler {
+	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > 0 {
 			_, _ = io.CopyN(io.Discard, r.Body, int64(draw*float64(r.ContentLength))) // what comes, comes
 		}
@@ -252,9 +253,7 @@ func answered(next http.Handler, how func(http.ResponseWriter, *http.Request, *h
 
 // send writes an answer with a part of its body, and a length of the test's choice.
 func send(w http.ResponseWriter, a *httptest.ResponseRecorder, body []byte, length int) {
-	for name, values := range a.Header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.Header())
 	if length > 0 {
 		w.Header().Set("Content-Length", strconv.Itoa(length))
 	}

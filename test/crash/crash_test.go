@@ -171,7 +171,7 @@ func atRandomMoments(t *testing.T, whole time.Duration, try func(t *testing.T, r
 	if t.Failed() {
 		return
 	}
-	if n >= 10 && len(states) < 2 {
+	if n >= 50 && len(states) < 2 { // a few may all come early on a loaded machine
 		t.Errorf("all kills met the same state %v: the moments prove little", states)
 	}
 }

@@ -1,12 +1,15 @@
 package nexus
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"airbundle/internal/httpx"
 	"airbundle/internal/registry"
@@ -147,16 +150,34 @@ func (n *Nexus) repositories(ctx context.Context) ([]Repository, error) {
 
 // getJSON reads a REST resource with the login.
 func (n *Nexus) getJSON(ctx context.Context, u *url.URL, limit int64, v any) error {
+	var last []byte
+	for attempt := 1; ; attempt++ {
+		raw, isJSON, err := n.read(ctx, u, limit)
+		if err != nil {
+			return err
+		}
+		err = json.Unmarshal(raw, v)
+		if err == nil {
+			return nil
+		}
+		// What is called JSON and is broken, in another way each time, is the network's doing.
+		// A syntax error has left v as it was.
+		if _, broken := errors.AsType[*json.SyntaxError](err); !broken || !isJSON || attempt >= httpx.DefaultAttempts || bytes.Equal(raw, last) {
+			return isItNexus(fmt.Errorf("read %s: not the expected JSON: %w", httpx.RedactURL(u), err))
+		}
+		last = raw
+		if err := httpx.Sleep(ctx, n.wait(attempt)); err != nil {
+			return err
+		}
+	}
+}
+
+// read returns a body, and whether it is called JSON.
+func (n *Nexus) read(ctx context.Context, u *url.URL, limit int64) (raw []byte, isJSON bool, err error) {
 	resp, err := n.do(ctx, http.MethodGet, u) //nolint:bodyclose // ReadBody closes it
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	raw, err := registry.ReadBody(resp, limit)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return isItNexus(fmt.Errorf("read %s: not the expected JSON: %w", httpx.RedactURL(u), err))
-	}
-	return nil
+	raw, err = registry.ReadBody(resp, limit)
+	return raw, strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json"), err
 }

@@ -218,3 +218,44 @@ func TestFirst401IsFinal(t *testing.T) {
 		}
 	}
 }
+
+// An answer in JSON that arrives cut is asked for again, unless it is the same each time; a
+// web page is not.
+func TestJSONBrokenOnTheWay(t *testing.T) {
+	for _, tt := range []struct {
+		label, kind string
+		cut, want   int // answers
+		same, ok    bool
+	}{
+		{"cut in other places", "application/json", 5, 6, false, true},
+		{"cut for ever", "application/json", 100, 6, false, false},
+		{"cut in the same place", "application/json", 100, 2, true, false},
+		{"a web page", "text/html", 100, 1, false, false},
+	} {
+		t.Run(tt.label, func(t *testing.T) {
+			var mu sync.Mutex
+			asked := 0
+			cut := nexustest.Fault{On: nexustest.Match{Path: "/rest/v1/repositories"}, Do: func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					mu.Lock()
+					asked++
+					k := asked
+					mu.Unlock()
+					if k > tt.cut {
+						next.ServeHTTP(w, r)
+						return
+					}
+					w.Header().Set("Content-Type", tt.kind)
+					if tt.same {
+						k = 1
+					}
+					_, _ = io.WriteString(w, strings.Repeat("[", k))
+				})
+			}}
+			_, n := start(t, nexustest.Options{Profile: nexustest.H2371, Faults: []nexustest.Fault{cut}})
+			if _, err := n.Check(t.Context()); (err == nil) != tt.ok || asked != tt.want {
+				t.Errorf("%v after %d answers, want %d", err, asked, tt.want)
+			}
+		})
+	}
+}

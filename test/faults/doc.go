@@ -5,6 +5,9 @@
 // named. When the fault has passed, the same push completes. A byte that rots on the
 // server's disk is found by a deep audit.
 //
+// Builds and pushes also go through a network that does harm (faultproxy), and past hosts
+// that no login may reach.
+//
 // It runs the use cases with the adapters as the seeder command puts them together, but
 // with short waits.
 package faults

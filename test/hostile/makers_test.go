@@ -207,18 +207,19 @@ func peers(t *testing.T) map[string]func(path string) error {
 	}
 }
 
-// TestPeers counts what other tools refuse; it asserts only that they take what is well.
+// TestPeers counts what other tools refuse, of a few layouts or, in full mode, of all; it
+// asserts only that they take what is well.
 func TestPeers(t *testing.T) {
-	if !full {
-		t.Skip("counts what other tools refuse: AIRBUNDLE_FAULTS=full asks for it")
-	}
 	tools, refused, tried := peers(t), map[string]int{}, map[string]int{}
 	for name, read := range tools {
 		if err := read(unusual()[0].file(t, t.TempDir())); err != nil {
 			t.Fatalf("%s refuses what is well: %v", name, err)
 		}
 	}
-	for _, s := range malformed() {
+	for i, s := range malformed() {
+		if !full && i%50 != 0 {
+			continue
+		}
 		if len(s.want) > 0 || s.woven || s.row == "A27" || s.row == "A28" || strings.HasPrefix(s.name, "reference: ") {
 			continue // not wrong, not comparable, or too large
 		}

@@ -19,6 +19,7 @@ type record struct{ Kind, Name, Digest, State, Reason string }
 
 type document struct {
 	Command  string
+	Root     string
 	ExitCode int
 	Unlisted int
 	Records  []record
@@ -27,10 +28,15 @@ type document struct {
 func decode(t testing.TB, out string) document {
 	t.Helper()
 	var d document
-	if err := json.Unmarshal([]byte(out), &d); err != nil {
+	decodeInto(t, out, &d)
+	return d
+}
+
+func decodeInto(t testing.TB, out string, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(out), v); err != nil {
 		t.Fatalf("%v: %q", err, out)
 	}
-	return d
 }
 
 // TestBuildTellsAll: a build of four artifacts, bad in different ways, names each of them

@@ -233,7 +233,7 @@ func writeReceipt(path string, r *receipt.Receipt) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(path, raw, 0o644)
+	return atomicfile.WriteFile(path, raw, 0o600) // it tells names of the inside
 }
 
 func absentNote(a manifest.Absent) string {

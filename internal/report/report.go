@@ -145,12 +145,12 @@ func compareRecords(a, b Record) int {
 	if n := slices.Index(kindOrder, a.Kind) - slices.Index(kindOrder, b.Kind); n != 0 {
 		return n
 	}
-	for _, p := range [][2]string{{a.Name, b.Name}, {a.Arch, b.Arch}, {a.Place, b.Place}, {string(a.State), string(b.State)}} {
+	for _, p := range [][2]string{{a.Name, b.Name}, {a.Arch, b.Arch}, {a.Place, b.Place}, {string(a.State), string(b.State)}, {a.Reason, b.Reason}} {
 		if n := strings.Compare(p[0], p[1]); n != 0 {
 			return n
 		}
 	}
-	return strings.Compare(a.Reason, b.Reason)
+	return strings.Compare(string(a.Digest)+a.Next+a.Proof, string(b.Digest)+b.Next+b.Proof)
 }
 
 // Findings returns the records that are not good, sorted as Records.

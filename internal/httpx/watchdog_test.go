@@ -216,7 +216,7 @@ func TestResponseWait(t *testing.T) {
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
-		case <-time.After(300 * time.Millisecond):
+		case <-time.After(900 * time.Millisecond):
 		case <-r.Context().Done():
 		}
 	})
@@ -226,17 +226,17 @@ func TestResponseWait(t *testing.T) {
 	}
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {
-			patient := fast(t, Options{Stall: 50 * time.Millisecond, ResponseWait: 10 * time.Second})
+			patient := fast(t, Options{Stall: 300 * time.Millisecond, ResponseWait: 10 * time.Second})
 			resp, err := patient.RoundTrip(newRequest(t, http.MethodPut, s.URL, body()))
 			if err != nil {
 				t.Fatalf("with a wait of 10 s: %v", err)
 			}
 			_ = resp.Body.Close()
-			hasty := fast(t, Options{Stall: 50 * time.Millisecond, ResponseWait: 100 * time.Millisecond})
+			hasty := fast(t, Options{Stall: 300 * time.Millisecond, ResponseWait: 400 * time.Millisecond})
 			_, err = hasty.RoundTrip(newRequest(t, http.MethodPut, s.URL, body()))
 			wantUnavailable(t, err)
-			if !strings.Contains(err.Error(), "no answer for 100ms") {
-				t.Errorf("with a wait of 100 ms: got %v", err)
+			if !strings.Contains(err.Error(), "no answer for 400ms") {
+				t.Errorf("with a wait of 400 ms: got %v", err)
 			}
 		})
 	}

@@ -269,11 +269,12 @@ func (t *Transport) exchange(req *http.Request) (*http.Response, error) {
 	}
 	w.answered()
 	t.answered(s, req, resp)
-	if resp.Body == nil || resp.Body == http.NoBody {
+	refused := resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusTooManyRequests
+	if resp.Body == nil || resp.Body == http.NoBody && !refused {
 		cancel(nil)
 		return resp, nil
 	}
-	b := &attemptBody{rc: resp.Body, req: req, cancel: cancel, watch: w, stall: t.o.Stall, idle: t.o.ResponseWait}
+	b := &attemptBody{rc: resp.Body, req: req, cancel: cancel, watch: w, stall: t.o.Stall, idle: t.o.ResponseWait, held: refused}
 	b.cause = func() error { return context.Cause(ctx) }
 	b.broke = func(err error) { t.broke(s, req, err) }
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {

@@ -162,6 +162,7 @@ type attemptBody struct {
 	watch  *watch
 	stall  time.Duration // 0: the deadline that is set stands for the whole body
 	idle   time.Duration
+	held   bool  // Close gives the slot back, not the end: what it says may keep the next from leaving
 	err    error // sticky
 }
 
@@ -184,7 +185,9 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 		b.err = attemptError(b.cause(), b.req, nil, err)
 		b.broke(b.err)
 	}
-	b.cancel(nil)
+	if !b.held || err != io.EOF {
+		b.cancel(nil)
+	}
 	return n, b.err
 }
 

@@ -62,6 +62,18 @@ func (r *refusal) set(err error) {
 	}
 }
 
+// judge keeps everybody waiting until an answer has been read that may refuse the
+// credentials: its end makes room for the next request.
+func (r *refusal) judge(read func() (refused bool, err error)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	refused, err := read()
+	if refused && r.err == nil {
+		r.err = err
+	}
+	return err
+}
+
 // NewLogin returns a login at the origin of base. Without a user it is anonymous.
 // Token servers other than the origin's host get the credentials only when
 // tokenHosts names them, and only over https.
@@ -109,11 +121,11 @@ func (l *Login) Do(c *http.Client, req *http.Request, scopes ...string) (*http.R
 	case http.StatusUnauthorized:
 		return l.unauthorized(c, req, resp, scopes, key)
 	case http.StatusTooManyRequests:
-		err := CheckStatus(resp)
-		if se, ok := errors.AsType[*httpx.StatusError](err); ok && se.LoginBlocked() {
-			l.refused.set(err)
-		}
-		return nil, err
+		return nil, l.refused.judge(func() (bool, error) {
+			err := CheckStatus(resp)
+			se, ok := errors.AsType[*httpx.StatusError](err)
+			return ok && se.LoginBlocked(), err
+		})
 	}
 	if resp.StatusCode < http.StatusInternalServerError {
 		l.prove()
@@ -209,14 +221,12 @@ func (l *Login) authorize(c *http.Client, req *http.Request, scopes []string, ke
 // otherwise by giving up for good.
 func (l *Login) unauthorized(c *http.Client, req *http.Request, resp *http.Response, scopes []string, key string) (*http.Response, error) {
 	challenge, bearer := bearerChallenge(resp.Header)
-	err := CheckStatus(resp)
-	if at := resp.Request.URL; !httpx.SameOrigin(at, l.origin) {
+	ours := httpx.SameOrigin(resp.Request.URL, l.origin)
+	err := l.refused.judge(func() (bool, error) { return ours && !bearer && l.user != "", CheckStatus(resp) })
+	if !ours {
 		return nil, fmt.Errorf("%w (a redirect led there, where the login is not shown; if that is the right server, use its URL)", err)
 	}
 	if !bearer {
-		if l.user != "" {
-			l.refused.set(err)
-		}
 		return nil, err
 	}
 	l.mu.Lock()

@@ -256,7 +256,11 @@ func (g genuine) forged(t *testing.T) []mutation {
 // mixed are files made of two genuine bundles: row S05.
 func (g genuine) mixed(b genuine) []mutation {
 	var all []mutation
-	for name, i := range map[string]int{"index.json": 1, "root": 2, "a JSON blob": 4} {
+	other := 3 // the first blob behind the root that is not the same in both
+	for g.members[other].name == b.members[other].name {
+		other++
+	}
+	for name, i := range map[string]int{"index.json": 1, "root": 2, "a blob": other} {
 		m := slices.Clone(g.members)
 		m[i] = b.members[i]
 		all = append(all, mutation{row: "S05", name: name + " of another bundle", raw: packMembers(m...)})

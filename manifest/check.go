@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ import (
 // check says everything that is wrong with a decoded table. Nothing that passes holds a
 // character that a terminal would obey.
 func (t *Table) check() error {
-	c := checker{blobs: make(map[digest.Digest]int64, len(t.Blobs))}
+	c := checker{arches: t.Arches, blobs: make(map[digest.Digest]int64, len(t.Blobs))}
 	c.header(t)
 	c.checkBlobs(t.Blobs)
 	c.checkOrder(t)
@@ -59,7 +60,9 @@ func (c *checker) header(t *Table) {
 		c.addf("no arches")
 	}
 	for _, a := range t.Arches {
-		c.arch("arches", a)
+		if GoArch(a) == "" {
+			c.addf("arches: arch %q is not known, known are %s", a, strings.Join(Arches(), ", "))
+		}
 	}
 	c.groups("the selection", t.Groups)
 	c.digest("lock", t.Lock)
@@ -133,8 +136,9 @@ func (c *checker) key(k Key) {
 const maxProblems = 1000
 
 type checker struct {
-	errs  []error
-	blobs map[digest.Digest]int64 // sizes
+	errs   []error
+	arches []string                // those of the bundle
+	blobs  map[digest.Digest]int64 // sizes
 }
 
 func (c *checker) addf(format string, args ...any) {
@@ -155,9 +159,10 @@ func (c *checker) keyID(what, id string) {
 	}
 }
 
+// arch checks the arch of an entry: only what was selected is carried.
 func (c *checker) arch(what, arch string) {
-	if GoArch(arch) == "" {
-		c.addf("%s: arch %q is not known, known are %s", what, arch, strings.Join(Arches(), ", "))
+	if !slices.Contains(c.arches, arch) {
+		c.addf("%s: arch %q is not one of the bundle's, which are %s", what, arch, strings.Join(c.arches, ", "))
 	}
 }
 
@@ -248,8 +253,8 @@ func (c *checker) image(m Image) {
 		c.addf("%s: no platform", what)
 	}
 	for i, p := range m.Platforms {
-		if !strings.Contains(p.Platform, "/") || checkPrintable(p.Platform) != nil {
-			c.addf("%s: platform %q is not os/arch", what, p.Platform)
+		if !slices.Contains(c.arches, ArchOf(p.Platform)) {
+			c.addf("%s: platform %q is of none of the bundle's arches, which are %s", what, p.Platform, strings.Join(c.arches, ", "))
 		}
 		if i > 0 && m.Platforms[i-1].Platform >= p.Platform {
 			c.addf("%s: platform %q is out of order or stands twice", what, p.Platform)

@@ -228,6 +228,8 @@ func TestReaderRefusesWrongTables(t *testing.T) {
 		{"\u00e9", "\xe9", "can't decode"},
 		{`"name":"demo`, "\"name\":\"\u00addemo", "is not right"},
 		{`"arches":["aarch64","x86_64"]`, `"arches":["x86_64","aarch64"]`, "arches"},
+		{`"arches":["aarch64","x86_64"]`, `"arches":["aarch64"]`, "not carried"},
+		{`"platform":"linux/arm64"`, `"platform":"linux/riscv64"`, "platform is not right"},
 		{`"arches":["aarch64","x86_64"]`, `"arches":[]`, "arches"},
 		{`"arches":["aarch64","x86_64"]`, `"arches":null`, "has another type"},
 		{`"publish":["whole:1",`, `"publish":["Whole:1",`, "is not"},
@@ -287,8 +289,12 @@ func TestReaderRefusesWrongImages(t *testing.T) {
 		"layer missing": {func(_ *testing.T, s *sample) {
 			drop(s, digest.FromBytes(bytes.Repeat([]byte("shared layer "), 1000)))
 		}, "needs other blobs"},
-		"platform of another name": {func(_ *testing.T, s *sample) { s.table.Images[0].Platforms[1].Platform = "linux/riscv64" }, "is not right"},
-		"platform left out":        {func(_ *testing.T, s *sample) { s.table.Images[0].Platforms = s.table.Images[0].Platforms[:1] }, "lists others"},
+		"platforms exchanged": {func(_ *testing.T, s *sample) {
+			p := slices.Clone(s.table.Images[0].Platforms)
+			p[0].Digest, p[1].Digest = p[1].Digest, p[0].Digest
+			s.table.Images[0].Platforms = p
+		}, "is of another platform"},
+		"platform left out": {func(_ *testing.T, s *sample) { s.table.Images[0].Platforms = s.table.Images[0].Platforms[:1] }, "lists others"},
 		"platform too many": {func(_ *testing.T, s *sample) {
 			s.table.Images[1].Platforms = s.table.Images[0].Platforms
 		}, "lists others"},

@@ -16,10 +16,10 @@ MEMBERS = {  # of the objects in the table, in their order; `?` marks optional o
     "keys": "id armor", "blobs": "mediaType digest size"}
 SORTED_BY = {"images": "name", "platforms": "platform", "rpms": "repo name evr arch", "files": "path", "charts": "name version",
              "metadata": "repo type", "absent": "name arch why", "keys": "id"}
-DIGEST, KEY, ARCH = "sha256:[0-9a-f]{64}", "[0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64}", "x86_64|aarch64"
-FORMS = {"digest": DIGEST, "original": DIGEST, "lock": DIGEST, "arches": ARCH, "basearch": ARCH, "arch": ARCH, "rpms.arch": "[^/]*",
-         "name": ".+", "images.name": "[^ ]+", "rpms.name": "[^/]*", "charts.name": "[^/]*", "evr": "[^/]*", "version": "[^/]*",
-         "id": KEY, "signer": KEY, "groups": ".+", "why": ".+", "type": "|".join(SLICES), "platform": "linux/(amd64|arm64)",
+DIGEST, KEY, ARCHES = "sha256:[0-9a-f]{64}", "[0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64}", {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+FORMS = {"digest": DIGEST, "lock": DIGEST, "original": DIGEST, **dict.fromkeys("arches basearch arch".split(), "|".join(ARCHES.values())),
+         **dict.fromkeys("evr version rpms.arch rpms.name charts.name".split(), "[^/]*"), "name": ".+", "images.name": "[^ ]+",
+         "id": KEY, "signer": KEY, "groups": ".+", "why": ".+", "type": "|".join(SLICES), "platform": "|".join(ARCHES),
          "expires": "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z",
          "publish": rf"(?=[^:]{{1,255}}:){PART}(/{PART})*:[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}"}
 KNOWN = {name.lower(): name for name in "schemaVersion mediaType manifests config layers fsLayers".split()}
@@ -64,11 +64,11 @@ def rpm_path(rpm):
 def check_table(table):  # What section 6 says of the table beyond the form of its members. Gives the blobs by digest.
     check_object("table", table, "table")
     images, rpms, files, charts, metadata = (table.get(kind, []) for kind in ("images", "rpms", "files", "charts", "metadata"))
-    order = [archive_order(blob) for blob in table["blobs"]]
-    blobs = {blob["digest"]: blob for blob in table["blobs"]}
-    need(len(blobs) == len(order) <= 10**6 - 4 and order == sorted(order), "table.blobs: a digest twice, too many, or not in order")
-    for entry in itertools.chain(images, rpms, files, charts, metadata, *(image["platforms"] for image in images)):
-        need({entry["digest"], entry.get("original", entry["digest"])} <= blobs.keys(), "table: not in blobs:", ascii(entry))
+    order, blobs = [*map(archive_order, table["blobs"])], {blob["digest"]: blob for blob in table["blobs"]}
+    need(len(blobs) == len(order) < 10**6 - 3 and order == sorted(order), "table.blobs: a digest twice, too many, or not in order")
+    for entry in itertools.chain(images, rpms, files, charts, metadata, table.get("absent", []), *(image["platforms"] for image in images)):
+        arch = entry.get("basearch", entry.get("arch", ARCHES.get(entry.get("platform"), table["arches"][0])))
+        need(arch in table["arches"] and all(entry[m] in blobs for m in {"digest", "original"} & entry.keys()), "not carried", ascii(entry))
     for paths in [*map(rpm_path, rpms)], [file["path"] for file in files], [*map("{0[name]}-{0[version]}.tgz".format, charts)]:
         need(len({*paths}) == len(paths) and all(printable(path) and "\\" not in path and not {"", ".", ".."} & {*path.split("/")}
                                                  for path in paths), "table: a path twice, or one that is not clean")

@@ -3,6 +3,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"slices"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 // check says everything that is wrong with a decoded table. Nothing that passes holds a
 // character that a terminal would obey.
 func (t *Table) check() error {
-	c := checker{arches: t.Arches, blobs: make(map[digest.Digest]int64, len(t.Blobs))}
+	c := checker{arches: t.Arches, blobs: t.listed()}
 	c.header(t)
 	c.checkBlobs(t.Blobs)
 	c.checkOrder(t)
@@ -118,8 +119,8 @@ func (c *checker) metadata(t *Table) {
 		if !repos[m.Repo] {
 			c.addf("%s: there is no RPM of this repository", what)
 		}
-		if size := c.blobs[m.Digest]; size > MaxMetadata {
-			c.addf("%s: %d bytes, more than the %d allowed", what, size, MaxMetadata)
+		if b, _ := c.blobs.find(m.Digest); b.Size > MaxMetadata {
+			c.addf("%s: %d bytes, more than the %d allowed", what, b.Size, MaxMetadata)
 		}
 		c.carried(what, m.Digest)
 	}
@@ -137,8 +138,8 @@ const maxProblems = 1000
 
 type checker struct {
 	errs   []error
-	arches []string                // those of the bundle
-	blobs  map[digest.Digest]int64 // sizes
+	arches []string // those of the bundle
+	blobs  blobList
 }
 
 func (c *checker) addf(format string, args ...any) {
@@ -173,7 +174,7 @@ func (c *checker) groups(what string, groups []string) {
 }
 
 func (c *checker) carried(what string, d digest.Digest) {
-	if _, ok := c.blobs[d]; !ok {
+	if _, ok := c.blobs.find(d); !ok {
 		c.addf("%s: its blob %q is not listed", what, d)
 	}
 }
@@ -194,10 +195,11 @@ func (c *checker) checkBlobs(blobs []Blob) {
 		if err := CheckText(b.MediaType); err != nil {
 			c.addf("%s: media type %q %w", what, b.MediaType, err)
 		}
-		if _, twice := c.blobs[b.Digest]; twice || i > 0 && compareBlobs(blobs[i-1], b) >= 0 {
+		// One that stands among the JSON blobs could stand among the others, too.
+		twice := i < len(c.blobs.json) && search(c.blobs.other, b.Digest) >= 0
+		if twice || i > 0 && compareBlobs(blobs[i-1], b) >= 0 {
 			c.addf("%s: out of order or listed twice", what)
 		}
-		c.blobs[b.Digest] = b.Size
 	}
 }
 
@@ -217,9 +219,19 @@ func (c *checker) checkOrder(t *Table) {
 }
 
 // distinct finds entries of which the sort fields differ and the path does not: the
-// fields are joined by characters that they may hold themselves.
+// fields are joined by characters that they may hold themselves. Hashes that differ say
+// that all paths do, in far less memory than the paths.
 func distinct[T any](c *checker, kind string, list []T, path func(T) string) {
-	taken := make(map[string]bool, len(list))
+	seed := maphash.MakeSeed()
+	hashes := make([]uint64, len(list))
+	for i, one := range list {
+		hashes[i] = maphash.String(seed, path(one))
+	}
+	slices.Sort(hashes)
+	if len(slices.Compact(hashes)) == len(list) {
+		return
+	}
+	taken := map[string]bool{}
 	for _, one := range list {
 		p := path(one)
 		if taken[p] {

@@ -27,39 +27,33 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// decode reads what encode wrote and nothing else: the value is encoded again and
+// decodeRoot reads what encode wrote and nothing else: the value is encoded again and
 // must give the same bytes, which refuses duplicate and case-folded keys, unknown
 // members, white space, other number forms and trailing data in one stroke.
-func decode(what string, raw []byte, v any) error {
-	if len(raw) > MaxRoot {
-		return fmt.Errorf("%s: %d bytes, more than the %d allowed", what, len(raw), MaxRoot)
-	}
-	if hollow(raw) {
-		return fmt.Errorf("%s: not in canonical form: more entries than its length can fill", what)
-	}
+func decodeRoot(raw []byte, m *ocispec.Manifest) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+	if err := d.Decode(m); err != nil {
+		return fmt.Errorf("root: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: data follows the JSON value", what)
+		return errors.New("root: data follows the JSON value")
 	}
-	again, err := encode(v)
+	again, err := encode(m)
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("root: %w", err)
 	}
 	if !bytes.Equal(raw, again) {
-		return fmt.Errorf("%s: not in canonical form, first difference at byte %d", what, firstDifference(raw, again))
+		return fmt.Errorf("root: not in canonical form, first difference at byte %d", firstDifference(raw, again))
 	}
 	return nil
 }
 
 // hollow says whether a document holds so many empty objects or strings that decoding it
 // would take many times its length in memory. Nearly every object of a table has a digest.
-func hollow(raw []byte) bool {
+func hollow(raw string) bool {
 	room := len(raw) + 64<<10
-	return bytes.Count(raw, []byte("{"))*64 > room || bytes.Count(raw, []byte(","))*8 > room
+	return strings.Count(raw, "{")*64 > room || strings.Count(raw, ",")*8 > room
 }
 
 func firstDifference(a, b []byte) int {
@@ -74,7 +68,7 @@ func firstDifference(a, b []byte) int {
 
 // rootOf returns the bytes of the root manifest over a table.
 func rootOf(tableRaw []byte) []byte {
-	raw, err := encode(rootManifest(tableDescriptor(tableRaw)))
+	raw, err := encode(rootManifest(tableDescriptor(string(tableRaw))))
 	if err != nil {
 		panic(err) // strings and integers only: cannot fail
 	}
@@ -94,6 +88,9 @@ var ErrNotRoot = errors.New("not the root of an airbundle")
 // DecodeRoot reads a root manifest; its Config is the descriptor of the table. The
 // error is ErrNotRoot when raw is some other JSON document.
 func DecodeRoot(raw []byte) (*ocispec.Manifest, error) {
+	if len(raw) > MaxRootManifest {
+		return nil, fmt.Errorf("root: %d bytes, more than the %d allowed", len(raw), MaxRootManifest)
+	}
 	var probe struct {
 		ArtifactType string `json:"artifactType"`
 	}
@@ -104,14 +101,14 @@ func DecodeRoot(raw []byte) (*ocispec.Manifest, error) {
 		return nil, fmt.Errorf("artifact type %q: %w", probe.ArtifactType, ErrNotRoot)
 	}
 	var m ocispec.Manifest
-	if err := decode("root", raw, &m); err != nil {
+	if err := decodeRoot(raw, &m); err != nil {
 		return nil, err
 	}
 	if err := CheckDigest(m.Config.Digest); err != nil {
 		return nil, fmt.Errorf("root: config: digest %q %w", m.Config.Digest, err)
 	}
-	if m.Config.Size <= 0 || m.Config.Size > MaxRoot {
-		return nil, fmt.Errorf("root: the table's size %d is not between 1 and %d", m.Config.Size, MaxRoot)
+	if m.Config.Size <= 0 || m.Config.Size > MaxTable {
+		return nil, fmt.Errorf("root: the table's size %d is not between 1 and %d", m.Config.Size, MaxTable)
 	}
 	want, err := encode(rootManifest(ocispec.Descriptor{MediaType: MediaTypeTable, Digest: m.Config.Digest, Size: m.Config.Size}))
 	if err != nil {
@@ -124,47 +121,53 @@ func DecodeRoot(raw []byte) (*ocispec.Manifest, error) {
 }
 
 // DecodeTable reads a table strictly. It does not check what only the whole bundle
-// can tell; use Open for that.
-func DecodeTable(raw []byte) (*Table, error) {
+// can tell; use Open for that. The strings of the table are parts of raw.
+func DecodeTable(raw string) (*Table, error) {
+	if len(raw) > MaxTable {
+		return nil, tooLarge("table", len(raw))
+	}
+	if hollow(raw) {
+		return nil, errors.New("table: not in canonical form: more entries than its length can fill")
+	}
 	t := new(Table)
-	if err := decode("table", raw, t); err != nil {
-		return nil, err
+	if err := decodeCanonical(raw, t); err != nil {
+		return nil, fmt.Errorf("table: %w", err)
 	}
 	return t, nil
 }
 
-// rootFile is the form of a root written to a file of its own.
-type rootFile struct {
-	Root  json.RawMessage `json:"root"`
-	Table json.RawMessage `json:"table"`
+// A SizeError says that a bundle has more artifacts than one root can list.
+type SizeError struct {
+	What  string // table or index.json
+	Bytes int
 }
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("%s: %d bytes, more than the %d allowed", e.What, e.Bytes, MaxTable)
+}
+
+func tooLarge(what string, size int) error { return &SizeError{what, size} }
+
+// A root file is root and table in one JSON document.
+const rootFileStart, rootFileMiddle, rootFileEnd = `{"root":`, `,"table":`, "}\n"
 
 // EncodeRootFile returns root and table as one JSON document: all that an audit
 // needs when the archive itself has left.
 func (b *Bundle) EncodeRootFile() []byte {
-	var out bytes.Buffer
-	out.WriteString(`{"root":`)
-	out.Write(b.generated[b.Root.Digest])
-	out.WriteString(`,"table":`)
-	out.Write(b.generated[b.tableDesc.Digest])
-	out.WriteString("}\n")
-	return out.Bytes()
+	return []byte(rootFileStart + string(b.rootRaw) + rootFileMiddle + b.tableRaw + rootFileEnd)
 }
 
 // OpenRootFile reads what EncodeRootFile wrote.
 func OpenRootFile(raw []byte) (*Bundle, error) {
-	var f rootFile
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return nil, fmt.Errorf("root file: %w", err)
+	inner, ok := strings.CutPrefix(string(raw), rootFileStart)
+	inner, end := strings.CutSuffix(inner, rootFileEnd)
+	root, table, both := strings.Cut(inner, rootFileMiddle) // no root has such a member
+	if !ok || !end || !both {
+		return nil, errors.New("root file: not in canonical form")
 	}
-	b, err := Open(f.Root, f.Table)
+	b, err := Open([]byte(root), table)
 	if err != nil {
 		return nil, fmt.Errorf("root file: %w", err)
-	}
-	if !bytes.Equal(raw, b.EncodeRootFile()) {
-		return nil, errors.New("root file: not in canonical form")
 	}
 	return b, nil
 }

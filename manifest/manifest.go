@@ -15,6 +15,8 @@
 package manifest
 
 import (
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -40,9 +42,10 @@ const (
 
 // Bounds of reading, in bytes.
 const (
-	MaxImageJSON = 4 << 20  // an image manifest, index or config
-	MaxRoot      = 64 << 20 // root, table and index.json, each
-	MaxMetadata  = 32 << 20 // a slice of repository metadata
+	MaxImageJSON    = 4 << 20  // an image manifest, index or config
+	MaxRootManifest = 64 << 10 // the root, which holds two descriptors
+	MaxTable        = 24 << 20 // table and index.json, each
+	MaxMetadata     = 32 << 20 // a slice of repository metadata
 )
 
 // maxSetLayers is how many RPMs or files one artifact manifest lists at most.
@@ -229,24 +232,29 @@ type Artifact struct {
 }
 
 // Artifacts lists all artifacts in the table's order: images, RPMs, files, charts, metadata.
-func (t *Table) Artifacts() []Artifact {
-	var all []Artifact
-	for i, m := range t.Images {
-		all = append(all, Artifact{KindImage, m.Name, "", m.Digest, m.Groups, i})
+func (t *Table) Artifacts() []Artifact { return slices.Collect(t.EachArtifact()) }
+
+// EachArtifact yields all artifacts in the order of Artifacts.
+func (t *Table) EachArtifact() iter.Seq[Artifact] {
+	return func(yield func(Artifact) bool) {
+		_ = each(t.Images, yield, func(m *Image, i int) Artifact { return Artifact{KindImage, m.Name, "", m.Digest, m.Groups, i} }) &&
+			each(t.RPMs, yield, func(r *RPM, i int) Artifact { return Artifact{KindRPM, r.Path(), r.BaseArch, r.Digest, r.Groups, i} }) &&
+			each(t.Files, yield, func(f *File, i int) Artifact { return Artifact{KindFile, f.Path, f.Arch, f.Digest, f.Groups, i} }) &&
+			each(t.Charts, yield, func(c *Chart, i int) Artifact {
+				return Artifact{KindChart, c.Name + "-" + c.Version, "", c.Digest, c.Groups, i}
+			}) &&
+			each(t.Metadata, yield, func(m *Metadata, i int) Artifact { return Artifact{KindMetadata, m.Path(), "", m.Digest, nil, i} })
 	}
-	for i, r := range t.RPMs {
-		all = append(all, Artifact{KindRPM, r.Path(), r.BaseArch, r.Digest, r.Groups, i})
+}
+
+// each yields what artifact makes of each one of a list; false when it was stopped.
+func each[T any](list []T, yield func(Artifact) bool, artifact func(one *T, i int) Artifact) bool {
+	for i := range list {
+		if !yield(artifact(&list[i], i)) {
+			return false
+		}
 	}
-	for i, f := range t.Files {
-		all = append(all, Artifact{KindFile, f.Path, f.Arch, f.Digest, f.Groups, i})
-	}
-	for i, c := range t.Charts {
-		all = append(all, Artifact{KindChart, c.Name + "-" + c.Version, "", c.Digest, c.Groups, i})
-	}
-	for i, m := range t.Metadata {
-		all = append(all, Artifact{KindMetadata, m.Path(), "", m.Digest, nil, i})
-	}
-	return all
+	return true
 }
 
 // IsJSON says whether a blob stands among the archive's JSON entries, before the

@@ -63,12 +63,12 @@ func mustNew(t testing.TB, table Table) *Bundle {
 }
 
 func (b *Bundle) raw() (root, table []byte) {
-	return b.generated[b.Root.Digest], b.generated[b.tableDesc.Digest]
+	return b.rootRaw, []byte(b.tableRaw)
 }
 
 func TestNewOpenRoundTrip(t *testing.T) {
 	b := mustNew(t, sample())
-	again, err := Open(b.raw())
+	again, err := openRaw(b.raw())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,14 +261,14 @@ func TestOpenIsStrict(t *testing.T) {
 		r, tb := edit()
 		if bytes.Equal(r, root) && bytes.Equal(tb, table) {
 			t.Errorf("%s: the edit changed nothing", name)
-		} else if _, err := Open(r, tb); err == nil {
+		} else if _, err := openRaw(r, tb); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 	for i := range table {
 		bad := bytes.Clone(table)
 		bad[i] ^= 0x20
-		if _, err := Open(rootOf(bad), bad); err == nil && !harmless(table, i) {
+		if _, err := openRaw(rootOf(bad), bad); err == nil && !harmless(table, i) {
 			t.Errorf("byte %d of the table flipped (%q): accepted", i, bad[max(0, i-20):min(len(bad), i+20)])
 		}
 	}
@@ -276,7 +276,7 @@ func TestOpenIsStrict(t *testing.T) {
 
 func setsOf(t *testing.T) []set {
 	t.Helper()
-	sets, err := mustNew(t, sample()).Table.sets()
+	sets, err := mustNew(t, sample()).sets, error(nil)
 	if err != nil || len(sets) == 0 {
 		t.Fatalf("%d sets, %v", len(sets), err)
 	}
@@ -311,7 +311,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add(root, table)
 	f.Add([]byte("{}"), []byte("{}"))
 	fuzztest.Run(f, func(t *testing.T, _, table []byte) {
-		b, err := Open(rootOf(table), table)
+		agree(t, table)
+		b, err := openRaw(rootOf(table), table)
 		if err != nil {
 			return
 		}
@@ -321,3 +322,65 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// agree holds the reader of tables against encoding/json: it accepts what that would write of
+// what it read, and reads the same.
+func agree(t *testing.T, raw []byte) {
+	t.Helper()
+	if hollow(string(raw)) {
+		return
+	}
+	var want Table
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	again, err := []byte(nil), d.Decode(&want)
+	if err == nil {
+		again, err = encode(want)
+	}
+	canonical := err == nil && bytes.Equal(again, raw)
+	got, err := DecodeTable(string(raw))
+	switch {
+	case err == nil && !canonical:
+		t.Errorf("accepted, but it would be written as %s", again)
+	case err != nil && canonical && !bytes.Contains(raw, []byte(":null")):
+		t.Errorf("refused: %v", err)
+	case err == nil:
+		if diff := cmp.Diff(&want, got); diff != "" {
+			t.Errorf("(-encoding/json +ours):\n%s", diff)
+		}
+	}
+}
+
+// Every form of every value is read as encoding/json reads it, or refused with its place.
+func TestDecodeTable(t *testing.T) {
+	const head = `{"name":"n","lock":"l","arches":["x"],`
+	for _, s := range []string{
+		"", "{}", "null", "[]", `{"name":"n"}`, head + `"blobs":[]}`, head + `"blobs":null}`, head + `"blobs":[],}`, head + `"blobs":[]} `, head + `"blobs":[{}]}`,
+		head + `"groups":[],"blobs":[]}`, head + `"groups":[""],"blobs":[]}`, head + `"groups":["a","b","c"],"blobs":[]}`, head + `"groups":["a",],"blobs":[]}`,
+		head + `"files":[{"path":"p","digest":"d","arch":""}],"blobs":[]}`, head + `"files":[{"digest":"d","path":"p"}],"blobs":[]}`,
+		head + `"files":[{"path":"p","digest":"d"},{"path":"q","digest":"d","arch":"x","groups":["g"]}],"blobs":[]}`,
+		head + `"images":[{"name":"i","digest":"d","platforms":[]}],"blobs":[]}`, head + `"images":[{"name":"i","digest":"d","platforms":[{"platform":"p","digest":"d"}]}],"blobs":[]}`,
+		`{"name":"n","serial":0,"lock":"l","arches":["x"],"blobs":[]}`, `{"name":"n","serial":-0,"lock":"l","arches":["x"],"blobs":[]}`,
+		`{"name":"n","serial":-9223372036854775808,"lock":"l","arches":["x"],"blobs":[]}`, `{"name":"n","serial":9223372036854775808,"lock":"l","arches":["x"],"blobs":[]}`,
+		`{"name":"n","serial":01,"lock":"l","arches":["x"],"blobs":[]}`, `{"name":"n","serial":1e1,"lock":"l","arches":["x"],"blobs":[]}`, `{"name":"n","serial":"1","lock":"l","arches":["x"],"blobs":[]}`,
+	} {
+		agree(t, []byte(s))
+	}
+	texts := []string{`\`, `\\`, `\"`, `\/`, `\'`, `\n`, `\r`, `\t`, `\b`, `\f`, `\v`, `\u0000`, `\u001f`, `\u001F`, `\u000a`, `\u0020`, `\u003c`, `\u2028`, `\u2029`, `\ufffd`, `\ud800`, `\ud83d\ude00`, `\u12`, `\u+001`,
+		"\x00", "\n", "\x1f", "\x7f", "\x80", "\xff", "\u2028", "\u2029", "\ufffd", "é", "😀", "<>&", "'", "a b"}
+	for _, s := range texts {
+		agree(t, []byte(`{"name":"x`+s+`","lock":"l","arches":[],"blobs":[]}`))
+		agree(t, []byte(`{"name":"`+s+`é\n","lock":"l","arches":["`+s+`","`+s+`"],"blobs":[]}`))
+	}
+	_, table := mustNew(t, sample()).raw()
+	for i := range table {
+		bad := bytes.Clone(table)
+		bad[i] = "\"0\\,} "[i%6]
+		agree(t, bad)
+	}
+	if _, err := DecodeTable(head + `"more":1,"blobs":[]}`); err == nil || err.Error() != "table: not in canonical form, first difference at byte 37" {
+		t.Error(err)
+	}
+}
+
+func openRaw(root, table []byte) (*Bundle, error) { return Open(root, string(table)) }

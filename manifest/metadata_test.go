@@ -47,7 +47,7 @@ func TestMetadataStandsBesideItsRPMs(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", ref, diff)
 		}
 	}
-	again, err := Open(b.raw())
+	again, err := openRaw(b.raw())
 	if err != nil {
 		t.Fatal(err)
 	}

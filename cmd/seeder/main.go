@@ -10,6 +10,7 @@ import (
 )
 
 func main() {
+	cli.SaveMemory()
 	ctx, stop := cli.Notify(context.Background())
 	s := cli.System()
 	code := cli.Main(ctx, seeder.New(s), os.Args[1:], s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -13,13 +14,10 @@ import (
 	"airbundle/manifest"
 )
 
-// maxResync is how far a damaged header lets us look for the next one, in all.
-// Before root and table are found there are only JSON documents, none larger.
-const maxResync = manifest.MaxRoot + 4*manifest.MaxImageJSON
-
-// maxRootManifest bounds the root, which holds two descriptors: no other blob that stands
-// first in a tar is read for one.
-const maxRootManifest = 64 << 10
+// maxResync is how much is read for damaged headers in all: to look for the next one, and
+// to try whether the table stands behind one. Before root and table are found there are
+// only JSON documents, none larger than these.
+const maxResync = 4 * (manifest.MaxTable + manifest.MaxImageJSON)
 
 // Where a canonical archive has its second entry.
 const indexHeader = 2 * blockSize
@@ -35,7 +33,8 @@ func (s *scanner) bootstrap() (*manifest.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	rootRaw, err := s.read(root, at)
+	rootText, err := s.read(root, at)
+	rootRaw := []byte(rootText)
 	if err != nil {
 		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "the root of the bundle cannot be read: %w", err)
 	}
@@ -108,10 +107,15 @@ func (s *scanner) unreadable(p int64, entry, what string, err error) error {
 }
 
 // read reads and verifies a document of which nothing but the descriptor is known.
-func (s *scanner) read(d ocispec.Descriptor, at int64) ([]byte, error) {
-	raw, err := digestio.ReadAll(place(s.r, at, d), d, manifest.MaxRoot)
+func (s *scanner) read(d ocispec.Descriptor, at int64) (string, error) {
+	var raw strings.Builder
+	if d.Size > manifest.MaxTable {
+		return "", &digestio.LimitError{Limit: manifest.MaxTable, Size: d.Size}
+	}
+	raw.Grow(int(max(0, min(d.Size, s.size-at)))) // the file has it: to grow by and by takes twice as much
+	_, err := io.Copy(&raw, digestio.NewReader(place(s.r, at, d), d))
 	s.note(at, err)
-	return raw, err
+	return raw.String(), err
 }
 
 // rootHeader decides whether the file has our form at all, and returns where the
@@ -124,7 +128,7 @@ func (s *scanner) rootHeader() (int64, error) {
 	}
 	second, _ := s.block(indexHeader)
 	name, size, err := decodeHeader(&second)
-	isIndex := err == nil && name == ocispec.ImageIndexFile && size <= manifest.MaxRoot
+	isIndex := err == nil && name == ocispec.ImageIndexFile && size <= manifest.MaxTable
 	switch {
 	case s.size == 0:
 		return 0, s.errorf(0, "", "the file is empty; %s", wantLayout)
@@ -133,7 +137,7 @@ func (s *scanner) rootHeader() (int64, error) {
 	case !ours && !isIndex:
 		return 0, s.errorf(0, "", "%s", notTar(first[:]))
 	case err == nil && name == ocispec.ImageIndexFile && !isIndex:
-		return 0, s.errorf(indexHeader, name, "%d bytes, more than the %d allowed", size, manifest.MaxRoot)
+		return 0, s.errorf(indexHeader, name, "%d bytes, more than the %d allowed", size, manifest.MaxTable)
 	case !isIndex && second.checksumOK() && cString(second.name()) != ocispec.ImageIndexFile:
 		return 0, s.notBundle("its second entry is not index.json")
 	}
@@ -181,7 +185,7 @@ func (s *scanner) findRoot(p int64) (d ocispec.Descriptor, at int64, err error) 
 		return d, 0, s.unreadable(p, "", "the root of the bundle", err)
 	}
 	if d, ok := blobOf(&b); ok {
-		if d.Size > maxRootManifest {
+		if d.Size > manifest.MaxRootManifest {
 			return d, 0, s.notBundle("its first blob is too large for the root of a bundle")
 		}
 		return d, p + blockSize, nil
@@ -217,12 +221,12 @@ func (s *scanner) rootOfIndex(p int64) (d ocispec.Descriptor, ok bool) {
 		return d, false
 	}
 	// What a file says of itself is no digest and no size until it is checked.
-	valid := d.Digest.Validate() == nil && d.Size >= 0 && d.Size <= manifest.MaxRoot
+	valid := d.Digest.Validate() == nil && d.Size >= 0 && d.Size <= manifest.MaxRootManifest
 	return d, valid && d.ArtifactType == manifest.ArtifactTypeBundle
 }
 
 // findTable returns the content of the table, which is one of the blobs behind p.
-func (s *scanner) findTable(table ocispec.Descriptor, p int64) ([]byte, error) {
+func (s *scanner) findTable(table ocispec.Descriptor, p int64) (string, error) {
 	budget := int64(maxResync)
 	for range maxEntries {
 		b, err := s.block(p)
@@ -231,10 +235,13 @@ func (s *scanner) findTable(table ocispec.Descriptor, p int64) ([]byte, error) {
 		}
 		d, ok := blobOf(&b)
 		if !ok || d.Digest == table.Digest {
+			if budget -= table.Size; budget < 0 {
+				break
+			}
 			if raw, err := s.read(table, p+blockSize); err == nil {
 				return raw, nil
 			} else if ok {
-				return nil, s.errorf(p+blockSize, blobPrefix+table.Digest.Encoded(), "the table of the bundle is damaged: %w", err)
+				return "", s.errorf(p+blockSize, blobPrefix+table.Digest.Encoded(), "the table of the bundle is damaged: %w", err)
 			}
 			if p, ok = s.resync(p+blockSize, &budget); !ok {
 				break
@@ -246,5 +253,5 @@ func (s *scanner) findTable(table ocispec.Descriptor, p int64) ([]byte, error) {
 		}
 		p += blockSize + d.Size + padding(d.Size)
 	}
-	return nil, s.errorf(min(p, s.size), blobPrefix+table.Digest.Encoded(), "the table of the bundle is missing")
+	return "", s.errorf(min(p, s.size), blobPrefix+table.Digest.Encoded(), "the table of the bundle is missing")
 }

@@ -15,7 +15,7 @@ import (
 // Without root or table nothing can be said; what they are hidden behind is named.
 func TestScanNeedsRootAndTable(t *testing.T) {
 	s := newSample(t, "lost", 3, 600)
-	table := s.layout.byDigest[s.bundle.TableDescriptor().Digest]
+	table, _ := s.layout.blob(s.bundle.TableDescriptor().Digest)
 	damage := func(at int64) func([]byte) []byte {
 		return func(b []byte) []byte { b[at] ^= 1; return b }
 	}

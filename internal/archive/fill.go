@@ -33,7 +33,7 @@ func (w *Writer) Fill(ctx context.Context, d ocispec.Descriptor, r io.Reader) er
 }
 
 func (w *Writer) fill(ctx context.Context, d ocispec.Descriptor, r io.Reader) (err error) {
-	i, ok := w.layout.byDigest[d.Digest]
+	i, ok := w.layout.blob(d.Digest)
 	if !ok || w.layout.entries[i].size != d.Size {
 		return fmt.Errorf("the layout has no such blob of %d bytes", d.Size)
 	}

@@ -172,7 +172,7 @@ func (j *journal) filled(l *Layout) (entries []int, same bool, err error) {
 			first, same = false, strings.Join(words, " ") == journalHead(l)
 		case !same || len(words) != 2 || words[0] != journalFilled:
 		default:
-			if i, ok := l.byDigest[digest.Digest(words[1])]; ok && !seen[i] {
+			if i, ok := l.blob(digest.Digest(words[1])); ok && !seen[i] {
 				seen[i] = true
 				entries = append(entries, i)
 			}
@@ -182,7 +182,7 @@ func (j *journal) filled(l *Layout) (entries []int, same bool, err error) {
 }
 
 func journalHead(l *Layout) string {
-	return journalVersion + " " + l.blobs[0].Digest.String() + " " + l.id.String()
+	return journalVersion + " " + l.entries[2].digest.String() + " " + l.id().String()
 }
 
 // begin starts the journal anew, for l.

@@ -87,7 +87,7 @@ func TestJournalWithOneByteChanged(t *testing.T) {
 func FuzzJournal(f *testing.F) {
 	s := newSample(f, "journal", 10, 600)
 	head := journalHead(s.layout) + "\n"
-	d := s.layout.blobs[0].Digest.String()
+	d := s.layout.entries[2].digest.String()
 	f.Add([]byte(head + "\nowner 1 host\nfilled " + d + "\nfilled " + d + "\n"))
 	f.Add([]byte(head + "filled " + digest.FromString("stranger").String() + "\n"))
 	f.Add([]byte("filled " + d + "\n" + head))
@@ -100,7 +100,7 @@ func FuzzJournal(f *testing.F) {
 		}
 		defer j.f.Close()
 		entries, same, err := j.filled(s.layout)
-		if err != nil || len(entries) > len(s.layout.blobs) {
+		if err != nil || len(entries) > len(s.layout.order) {
 			t.Errorf("%d entries, %v", len(entries), err)
 		}
 		if !same && len(entries) > 0 {

@@ -104,7 +104,7 @@ func TestReadLargeTable(t *testing.T) {
 // Damaged content is never returned, not even in part.
 func TestReadDamaged(t *testing.T) {
 	s := newSample(t, "damaged", 600)
-	d := s.layout.blobs[len(s.layout.blobs)-1] // the file: JSON comes first
+	d := s.layout.Blobs()[len(s.layout.Blobs())-1] // the file: JSON comes first
 	path := filepath.Join(t.TempDir(), "a.tar")
 	s.write(t, path)
 	at := s.offsetOf(t, d.Digest)

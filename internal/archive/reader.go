@@ -51,7 +51,7 @@ func (a *Archive) Size() int64 { return a.size }
 // Offset returns where in the file the content of a blob stands; false when it is
 // not there.
 func (a *Archive) Offset(d digest.Digest) (int64, bool) {
-	i, ok := a.layout.byDigest[d]
+	i, ok := a.layout.blob(d)
 	if !ok || a.offsets[i] < 0 {
 		return 0, false
 	}
@@ -79,7 +79,7 @@ func (a *Archive) Read(ctx context.Context, d ocispec.Descriptor) ([]byte, error
 	}
 	limit := int64(manifest.MaxImageJSON)
 	if d.Digest == a.bundle.Root.Digest || d.Digest == a.bundle.TableDescriptor().Digest {
-		limit = manifest.MaxRoot
+		limit = manifest.MaxTable
 	}
 	raw, err := digestio.ReadAll(place(a.f, at, d), d, limit)
 	if err != nil {
@@ -93,7 +93,7 @@ func (a *Archive) find(ctx context.Context, d ocispec.Descriptor) (int64, error)
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
-	i, ok := a.layout.byDigest[d.Digest]
+	i, ok := a.layout.blob(d.Digest)
 	if !ok {
 		return 0, fmt.Errorf("%s: blob %s: %w", a.path, d.Digest, errdef.ErrNotFound)
 	}
@@ -102,7 +102,7 @@ func (a *Archive) find(ctx context.Context, d ocispec.Descriptor) (int64, error)
 		return 0, fmt.Errorf("%s: blob %s: has %d bytes, not %d", a.path, d.Digest, e.size, d.Size)
 	}
 	if a.offsets[i] < 0 {
-		return 0, &FormatError{Path: a.path, Entry: e.name, Digests: []digest.Digest{d.Digest}, Msg: "missing"}
+		return 0, &FormatError{Path: a.path, Entry: a.layout.name(i), Digests: []digest.Digest{d.Digest}, Msg: "missing"}
 	}
 	return a.offsets[i], nil
 }
@@ -110,7 +110,7 @@ func (a *Archive) find(ctx context.Context, d ocispec.Descriptor) (int64, error)
 // Exists says whether the archive has a blob of that digest and size. It does not
 // look at the content.
 func (a *Archive) Exists(_ context.Context, d ocispec.Descriptor) (bool, error) {
-	i, ok := a.layout.byDigest[d.Digest]
+	i, ok := a.layout.blob(d.Digest)
 	return ok && a.layout.entries[i].size == d.Size && a.offsets[i] >= 0, nil
 }
 
@@ -121,7 +121,8 @@ func (a *Archive) Section(d digest.Digest) (*io.SectionReader, bool) {
 	if !ok {
 		return nil, false
 	}
-	return io.NewSectionReader(a.f, at, a.layout.entries[a.layout.byDigest[d]].size), true
+	_, size, _ := a.layout.slot(d)
+	return io.NewSectionReader(a.f, at, size), true
 }
 
 // Close closes the file. Readers that are still open fail.

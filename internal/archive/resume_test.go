@@ -266,7 +266,7 @@ func TestResume(t *testing.T) {
 		"journal headless":   {func(t *testing.T, path string) { writeFile(t, filepath.Dir(path), "a.tar"+journalSuffix, []byte("\n")) }, -1},
 		"of a newer version": {func(t *testing.T, path string) { replace(t, path+journalSuffix, journalVersion, "airbundle-journal/9") }, -1},
 		"of another layout": {func(t *testing.T, path string) {
-			replace(t, path+journalSuffix, s.layout.id.String(), s.layout.blobs[0].Digest.String())
+			replace(t, path+journalSuffix, s.layout.id().String(), s.layout.entries[2].digest.String())
 		}, -1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -27,6 +27,9 @@ func OpenRoot(path string) (*manifest.Bundle, error) {
 	return a.Bundle(), nil
 }
 
+// maxRootFile is more than a file of root and table can have.
+const maxRootFile = manifest.MaxTable + 2*manifest.MaxRootManifest
+
 // rootFile returns the content of a file that begins as JSON does; no tar does that.
 func rootFile(path string) ([]byte, bool, error) {
 	f, info, err := openArchive(path)
@@ -39,7 +42,7 @@ func rootFile(path string) ([]byte, bool, error) {
 		return nil, false, nil
 	}
 	size := info.Size()
-	if size > 2*manifest.MaxRoot {
+	if size > maxRootFile {
 		return nil, false, &FormatError{Path: path, Msg: fmt.Sprintf("%d bytes are too many for a root file", size)}
 	}
 	raw, err := io.ReadAll(io.NewSectionReader(f, 0, size))

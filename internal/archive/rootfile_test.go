@@ -42,7 +42,7 @@ func TestOpenRoot(t *testing.T) {
 		}
 	}
 	write([]byte("{"))
-	if err := os.Truncate(path, 2*manifest.MaxRoot+1); err != nil {
+	if err := os.Truncate(path, maxRootFile+1); err != nil {
 		t.Fatal(err)
 	}
 	_, err = OpenRoot(path)

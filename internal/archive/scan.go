@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -57,7 +58,7 @@ func (s *scanner) scan() (*manifest.Bundle, error) {
 	if err != nil {
 		return nil, s.blame(err)
 	}
-	if s.layout, err = NewLayout(bundle.Index(), bundle.Blobs()); err != nil {
+	if s.layout, err = newLayout(bundle.Index(), bundle.NumBlobs(), bundle.EachBlob()); err != nil {
 		return nil, s.errorf(0, "", "%w", err)
 	}
 	s.offsets = make([]int64, len(s.layout.entries))
@@ -150,7 +151,7 @@ func (s *scanner) known(p int64, next *int, b *block) (int64, bool) {
 	}
 	name := cString(b.name())
 	s.last = name
-	i, ok := s.layout.find(name)
+	i, ok := s.layout.named(name)
 	switch {
 	case !ok && size > s.size-p-blockSize:
 		return 0, false
@@ -204,11 +205,11 @@ func (s *scanner) nameOf(i int) string {
 	if i < 0 || i >= len(s.layout.entries) {
 		return ""
 	}
-	return s.layout.entries[i].name
+	return s.layout.name(i)
 }
 
-// find returns the entry of that name.
-func (l *Layout) find(name string) (int, bool) {
+// named returns the entry of that name.
+func (l *Layout) named(name string) (int, bool) {
 	switch name {
 	case ocispec.ImageLayoutFile:
 		return 0, true
@@ -219,8 +220,7 @@ func (l *Layout) find(name string) (int, bool) {
 	if !ok {
 		return 0, false
 	}
-	i, ok := l.byDigest[digest.NewDigestFromEncoded(digest.SHA256, hex)]
-	return i, ok
+	return l.find(hex)
 }
 
 // checkEnd checks that two zero blocks stand at p, and nothing after them.
@@ -250,7 +250,7 @@ func (s *scanner) missing() {
 			continue
 		}
 		if names++; names == 1 {
-			first = e.name
+			first = s.layout.name(i)
 		}
 		if e.digest != "" {
 			digests = append(digests, e.digest)
@@ -278,13 +278,28 @@ func (s *scanner) fixedContents() {
 		if at < 0 || at+e.size > s.size {
 			continue
 		}
-		got := make([]byte, e.size)
-		if _, err := s.r.ReadAt(got, at); err != nil {
-			s.problemf(at, e.name, "cannot be read: %w", err)
-		} else if !bytes.Equal(got, e.content) {
-			s.problemf(at, e.name, "is not what the root of the bundle makes it")
+		same, err := s.stands(at, s.layout.content(i))
+		if err != nil {
+			s.problemf(at, s.layout.name(i), "cannot be read: %w", err)
+		} else if !same {
+			s.problemf(at, s.layout.name(i), "is not what the root of the bundle makes it")
 		}
 	}
+}
+
+// stands says whether the file holds want at an offset. It may be long.
+func (s *scanner) stands(at int64, want []byte) (bool, error) {
+	var got [32 << 10]byte
+	for part := range slices.Chunk(want, len(got)) {
+		if _, err := s.r.ReadAt(got[:len(part)], at); err != nil {
+			return false, err
+		}
+		if !bytes.Equal(got[:len(part)], part) {
+			return false, nil
+		}
+		at += int64(len(part))
+	}
+	return true, nil
 }
 
 func allZero(p []byte) bool {

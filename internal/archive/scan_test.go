@@ -133,8 +133,8 @@ func (s *sample) parts(t *testing.T) [][]byte {
 func TestScanNamesTheDamage(t *testing.T) {
 	s := newSample(t, "damage", 3, 600, 2000, 513)
 	names := []string{}
-	for _, e := range s.layout.entries {
-		names = append(names, e.name)
+	for i := range s.layout.entries {
+		names = append(names, s.layout.name(i))
 	}
 	last := len(names) - 1 // the last blob
 	stray := encodeHeader("blobs/stray", 5)
@@ -257,14 +257,14 @@ func TestScanWithoutOneHeader(t *testing.T) {
 		path := writeFile(t, t.TempDir(), "a.tar", bytes.Join(parts, nil))
 		a, problems, err := Scan(path)
 		if err != nil {
-			t.Errorf("%s: %v", e.name, err)
+			t.Errorf("%s: %v", s.layout.name(i), err)
 			continue
 		}
-		if len(problems) != 1 || problems[0].Entry != e.name || problems[0].Offset != e.offset-blockSize {
-			t.Errorf("%s: problems %v", e.name, problems)
+		if len(problems) != 1 || problems[0].Entry != s.layout.name(i) || problems[0].Offset != e.offset-blockSize {
+			t.Errorf("%s: problems %v", s.layout.name(i), problems)
 		}
 		if bad := fetchAll(t.Context(), a); len(bad) > 0 {
-			t.Errorf("%s: %d blobs cannot be fetched", e.name, len(bad))
+			t.Errorf("%s: %d blobs cannot be fetched", s.layout.name(i), len(bad))
 		}
 		a.Close()
 	}

@@ -136,7 +136,7 @@ func (w *Writer) writeFrame() error {
 	for i := range len(w.layout.entries) + 1 {
 		offset, data := w.layout.joint(i)
 		if i < len(w.layout.entries) {
-			data = append(data, w.layout.entries[i].content...)
+			data = append(data, w.layout.content(i)...)
 		}
 		if _, err := w.f.WriteAt(data, offset); err != nil {
 			return w.explain(err)
@@ -165,9 +165,9 @@ func (w *Writer) Missing() []ocispec.Descriptor {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var missing []ocispec.Descriptor
-	for _, d := range w.layout.blobs {
-		if !w.filled[w.layout.byDigest[d.Digest]] {
-			missing = append(missing, d)
+	for i := range w.layout.entries {
+		if !w.filled[i] {
+			missing = append(missing, w.layout.entries[i].descriptor())
 		}
 	}
 	slices.SortStableFunc(missing, func(a, b ocispec.Descriptor) int { return cmp.Compare(b.Size, a.Size) })

@@ -34,6 +34,19 @@ func System() Streams {
 	return Streams{os.Stdin, os.Stdout, os.Stderr, term.IsTerminal(int(os.Stderr.Fd()))}
 }
 
+// collectFrom is the size of the heap at which the collector stops leaving garbage: what seeder
+// holds at once is less even for the largest root there may be, and archives are not to be
+// trusted with more.
+const collectFrom = 128 << 20
+
+// SaveMemory makes the program collect garbage before it grows large, and not when it has
+// doubled. GOMEMLIMIT, which asks for the same, goes first.
+func SaveMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(collectFrom)
+	}
+}
+
 // A SignalError says that a signal asked the program to stop.
 type SignalError struct{ Signal syscall.Signal }
 

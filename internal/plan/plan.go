@@ -310,8 +310,9 @@ func (m *maker) finish() (*Plan, error) {
 		return nil, report.WithClass(report.ClassContent, fmt.Errorf("make the root: %w", err))
 	}
 	p := &Plan{Bundle: b, Notes: m.notes}
-	for _, desc := range b.Blobs() {
-		if raw, ok := b.Generated()[desc.Digest]; ok {
+	generated := b.Generated()
+	for desc := range b.EachBlob() {
+		if raw, ok := generated[desc.Digest]; ok {
 			p.Blobs = append(p.Blobs, Blob{Desc: desc, Artifact: "the bundle", Origins: []Origin{memory(raw)}, Local: true})
 			continue
 		}

@@ -4,10 +4,13 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -82,8 +85,11 @@ type Report struct {
 	Notes    []string      // what the reader should know beside the records
 
 	mu       sync.Mutex
-	records  []Record
+	records  []*Record // all but findings that are not extra
+	found    []*Record // findings, of which the first in order are kept
+	counts   map[State]int
 	findings int
+	cut      int // findings that are not in found any more
 	worst    Class
 }
 
@@ -96,11 +102,51 @@ func (r *Report) Add(rec Record) {
 	rec.Reason, rec.Next = oneLine(rec.Reason), oneLine(rec.Next)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.counts == nil {
+		r.counts = map[State]int{}
+	}
+	r.counts[rec.State]++
 	if !rec.good() {
 		r.findings++
 		r.worst = Worst(r.worst, rec.Class)
 	}
-	r.records = append(r.records, rec)
+	if rec.good() || rec.State.extra() {
+		r.records = append(r.records, &rec)
+		return
+	}
+	if r.found = append(r.found, &rec); len(r.found) >= 4*maxFindings {
+		r.trim()
+	}
+}
+
+// trim forgets findings that will not be written, whatever else is found: a hostile file may
+// have millions.
+func (r *Report) trim() {
+	slices.SortStableFunc(r.found, compareRecords)
+	if n := len(r.found); n > maxFindings {
+		clear(r.found[maxFindings:])
+		r.found, r.cut = r.found[:maxFindings], r.cut+n-maxFindings
+	}
+}
+
+// AddFindings takes over the findings of another report, but not what its target holds and
+// its bundle does not.
+func (r *Report) AddFindings(other *Report) {
+	other.mu.Lock()
+	found, cut, worst, counts := slices.Clone(other.found), other.cut, other.worst, maps.Clone(other.counts)
+	other.mu.Unlock()
+	for _, rec := range found {
+		counts[rec.State]--
+		r.Add(*rec)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.findings, r.cut, r.worst = r.findings+cut, r.cut+cut, Worst(r.worst, worst)
+	for state, n := range counts {
+		if !state.good() {
+			r.counts[state] += n
+		}
+	}
 }
 
 // AddError takes a finding about an artifact, with the reason and class of err.
@@ -115,45 +161,42 @@ func (r *Report) Bad() int {
 	return r.findings
 }
 
-// written returns the records that are written: all good ones, and the first of the
-// findings; more is how many findings are left out.
-func (r *Report) written() (records []Record, more int) {
-	n := 0
-	records = slices.DeleteFunc(r.Records(), func(rec Record) bool {
-		if rec.good() || rec.State.extra() {
-			return false
-		}
-		n++
-		return n > maxFindings
-	})
-	return records, max(n-maxFindings, 0)
-}
-
-// Records returns all records sorted by kind, name, arch, place and state, so that the
-// same input gives the same report in any order of goroutines.
-func (r *Report) Records() []Record {
+// written returns the records that are written, sorted by kind, name, arch, place and
+// state, so that the same input gives the same report in any order of goroutines: all good
+// ones, and the first of the findings; more is how many findings are left out.
+func (r *Report) written() (records []*Record, more int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := slices.Clone(r.records)
-	slices.SortStableFunc(out, compareRecords)
+	r.trim()
+	records = slices.Concat(r.records, r.found)
+	slices.SortStableFunc(records, compareRecords)
+	return records, r.cut
+}
+
+// Records returns the records that are written: of findings no more than the first 1000.
+func (r *Report) Records() []Record {
+	records, _ := r.written()
+	out := make([]Record, len(records))
+	for i, rec := range records {
+		out[i] = *rec
+	}
 	return out
 }
 
 var kindOrder = []string{"archive", "target", "repository", string(manifest.KindImage), string(manifest.KindRPM), string(manifest.KindFile), string(manifest.KindChart), string(manifest.KindMetadata)}
 
-func compareRecords(a, b Record) int {
+func compareRecords(a, b *Record) int {
 	if n := slices.Index(kindOrder, a.Kind) - slices.Index(kindOrder, b.Kind); n != 0 {
 		return n
 	}
-	for _, p := range [][2]string{{a.Name, b.Name}, {a.Arch, b.Arch}, {a.Place, b.Place}, {string(a.State), string(b.State)}, {a.Reason, b.Reason}} {
-		if n := strings.Compare(p[0], p[1]); n != 0 {
-			return n
-		}
+	if n := strings.Compare(a.Name, b.Name); n != 0 {
+		return n // as a rule; the rest costs
 	}
-	return strings.Compare(string(a.Digest)+a.Next+a.Proof, string(b.Digest)+b.Next+b.Proof)
+	return cmp.Or(cmp.Compare(a.Arch, b.Arch), cmp.Compare(a.Place, b.Place), cmp.Compare(a.State, b.State),
+		cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Next, b.Next), cmp.Compare(a.Proof, b.Proof))
 }
 
-// Findings returns the records that are not good, sorted as Records.
+// Findings returns those of Records that are not good.
 func (r *Report) Findings() []Record {
 	return slices.DeleteFunc(r.Records(), func(rec Record) bool { return rec.good() })
 }
@@ -170,17 +213,17 @@ func (r *Report) Code() int {
 
 // Counts returns how many records each state has.
 func (r *Report) Counts() map[State]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	counts := map[State]int{}
-	for _, rec := range r.Records() {
-		counts[rec.State]++
-	}
+	maps.Copy(counts, r.counts)
 	return counts
 }
 
 // WriteText prints one line a record; without verbose only findings, notes and the first of
 // what the bundle does not hold.
 func (r *Report) WriteText(w io.Writer, verbose bool) error {
-	var b strings.Builder
+	b := bufio.NewWriter(w)
 	records, more := r.written()
 	extra := 0
 	for _, rec := range records {
@@ -191,47 +234,45 @@ func (r *Report) WriteText(w io.Writer, verbose bool) error {
 		} else if rec.good() && !verbose {
 			continue
 		}
-		fmt.Fprintf(&b, "%-9s %-7s %s", rec.State, rec.Kind, printable(rec.Name))
-		if rec.Arch != "" {
-			fmt.Fprintf(&b, " [%s]", printable(rec.Arch))
-		}
-		if rec.Place != "" && rec.Place != rec.Name {
-			fmt.Fprintf(&b, " at %s", printable(rec.Place))
-		}
-		if rec.Digest != "" {
-			fmt.Fprintf(&b, " %s", printable(string(rec.Digest)))
-		}
-		for _, s := range []string{rec.Finding, rec.Reason, rec.Proof, rec.Next} {
-			if s != "" {
-				fmt.Fprintf(&b, ": %s", printable(s))
-			}
-		}
-		b.WriteByte('\n')
+		rec.line(b)
 	}
 	if extra > maxExtra && !verbose {
-		fmt.Fprintf(&b, "and %d more that the bundle does not hold: --verbose and --output json have all\n", extra-maxExtra)
+		fmt.Fprintf(b, "and %d more that the bundle does not hold: --verbose and --output json have all\n", extra-maxExtra)
 	}
 	if more > 0 {
-		fmt.Fprintf(&b, "and %d more findings that are not listed\n", more)
+		fmt.Fprintf(b, "and %d more findings that are not listed\n", more)
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(&b, "note: %s\n", printable(n))
+		fmt.Fprintf(b, "note: %s\n", printable(n))
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.Flush()
 }
 
-// WriteJSON prints the whole report as one JSON document; summary is added as given.
+// line writes the record as one line.
+func (rec *Record) line(b *bufio.Writer) {
+	fmt.Fprintf(b, "%-9s %-7s %s", rec.State, rec.Kind, printable(rec.Name))
+	if rec.Arch != "" {
+		fmt.Fprintf(b, " [%s]", printable(rec.Arch))
+	}
+	if rec.Place != "" && rec.Place != rec.Name {
+		fmt.Fprintf(b, " at %s", printable(rec.Place))
+	}
+	if rec.Digest != "" {
+		fmt.Fprintf(b, " %s", printable(string(rec.Digest)))
+	}
+	for _, s := range []string{rec.Finding, rec.Reason, rec.Proof, rec.Next} {
+		if s != "" {
+			fmt.Fprintf(b, ": %s", printable(s))
+		}
+	}
+	_ = b.WriteByte('\n')
+}
+
+// WriteJSON prints the whole report as one JSON document; summary is added as given. It is
+// written record by record, for there may be many.
 func (r *Report) WriteJSON(w io.Writer, summary any) error {
 	records, more := r.written()
-	if records == nil {
-		records = []Record{}
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
-	if err := e.Encode(struct {
+	frame, err := indented("", struct {
 		Schema   string        `json:"schema"`
 		Command  string        `json:"command"`
 		IsOurs   bool          `json:"bundle"` // false: not an airbundle
@@ -244,13 +285,44 @@ func (r *Report) WriteJSON(w io.Writer, summary any) error {
 		Code     int           `json:"exitCode"`
 		Notes    []string      `json:"notes,omitempty"`
 		Dropped  int           `json:"unlisted,omitempty"`
-		Records  []Record      `json:"records"`
+		Records  []struct{}    `json:"records"`
 		Summary  any           `json:"summary,omitempty"`
-	}{Schema, r.Command, r.Bundle != "", r.Name, r.Bundle, r.Serial, r.Expires, r.Trust, r.SignedBy, r.Code(), r.Notes, more, records, summary}); err != nil {
+	}{Schema, r.Command, r.Bundle != "", r.Name, r.Bundle, r.Serial, r.Expires, r.Trust, r.SignedBy, r.Code(), r.Notes, more, []struct{}{}, summary})
+	if err != nil {
 		return err
 	}
-	_, err := w.Write(escaped(b.Bytes()))
-	return err
+	const place = "\n \"records\": [" // no string holds a line feed
+	head, tail, _ := bytes.Cut(frame, []byte(place))
+	b := bufio.NewWriter(w)
+	_, _ = b.Write(append(head, place...))
+	for i, rec := range records {
+		raw, err := indented("  ", rec)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			_ = b.WriteByte(',')
+		}
+		_, _ = b.WriteString("\n  ")
+		_, _ = b.Write(raw)
+	}
+	if len(records) > 0 {
+		_, _ = b.WriteString("\n ")
+	}
+	_, _ = b.Write(append(tail, '\n'))
+	return b.Flush()
+}
+
+// indented returns JSON for people, without a line feed at its end.
+func indented(prefix string, v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent(prefix, " ")
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return escaped(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
 // escaped returns a JSON document in which what a terminal would obey, and what it would

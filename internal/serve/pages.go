@@ -59,7 +59,7 @@ func (s *Server) serveStart(w http.ResponseWriter, r *http.Request) {
 	}
 	t := s.bundle.Table
 	p := startPage{Table: t, Root: s.bundle.Root.Digest, Base: base, Host: r.Host, Repos: s.repos}
-	for _, b := range s.bundle.Blobs() {
+	for b := range s.bundle.EachBlob() {
 		p.Bytes += b.Size
 	}
 	if len(t.Images) > 0 {

@@ -45,7 +45,7 @@ func (m Map) Items(t *manifest.Table, s Selection) ([]Item, error) {
 	used := make([]bool, len(s.Only))
 	var items []Item
 	var errs []error
-	for _, a := range t.Artifacts() {
+	for a := range t.EachArtifact() {
 		if a.Kind == manifest.KindMetadata {
 			continue
 		}

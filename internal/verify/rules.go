@@ -210,6 +210,10 @@ func (w *layoutWalk) layers(ctx context.Context, d ocispec.Descriptor, image *ma
 	if n := w.seen[c.Digest]; !isConfig(c.MediaType) || n == nil || n.bad != "" {
 		return
 	}
+	if err := w.reread.count(c); err != nil {
+		w.finding("config", c.Digest, "%v", err)
+		return
+	}
 	rc, err := w.tar.Fetch(ctx, c)
 	if err != nil {
 		return // told with the config

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"strings"
 	"sync"
@@ -87,13 +88,16 @@ func (r *run) run(ctx context.Context) error {
 	for _, p := range problems {
 		r.rep.AddError(kindArchive, r.path, "", report.Damaged, p)
 		for _, d := range p.Digests {
-			r.bad[d] = errors.New("missing or cut")
+			r.bad[d] = errCut
 		}
 	}
-	r.hash(ctx, a, b.Blobs())
+	r.sum.Blobs = b.NumBlobs()
+	r.hash(ctx, a, b.EachBlob())
 	r.artifacts(ctx, a, b)
 	return nil
 }
+
+var errCut = errors.New("missing or cut")
 
 // unreadable reports a file in which not even the root can be read, or returns what
 // the operating system says of it.
@@ -112,11 +116,11 @@ type store interface {
 }
 
 // hash reads all blobs in the order in which they lie.
-func (r *run) hash(ctx context.Context, s store, blobs []ocispec.Descriptor) {
+func (r *run) hash(ctx context.Context, s store, blobs iter.Seq[ocispec.Descriptor]) {
 	g := workers.New()
 	g.SetLimit(r.o.Jobs)
 	cut := maps.Clone(r.bad)
-	for _, d := range blobs {
+	for d := range blobs {
 		if cut[d.Digest] != nil {
 			continue
 		}
@@ -130,7 +134,6 @@ func (r *run) hash(ctx context.Context, s store, blobs []ocispec.Descriptor) {
 		})
 	}
 	_ = g.Wait()
-	r.sum.Blobs = len(blobs)
 }
 
 func (r *run) hashOne(ctx context.Context, s store, d ocispec.Descriptor) (err error) {
@@ -151,17 +154,21 @@ func (r *run) hashOne(ctx context.Context, s store, d ocispec.Descriptor) (err e
 
 // artifacts judges each artifact by its blobs, and finds blobs that belong to none.
 func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bundle) {
-	used := map[digest.Digest]bool{}
+	used, again := map[digest.Digest]bool{}, rereads{}
 	read := func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 		if err := r.bad[desc.Digest]; err != nil {
 			return nil, notWhole(err) // told with its blob
 		}
+		if err := again.count(desc); err != nil {
+			return nil, err
+		}
 		return a.Read(ctx, desc)
 	}
-	for _, art := range b.Table.Artifacts() {
+	for art := range b.Table.EachArtifact() {
 		if ctx.Err() != nil {
 			return
 		}
+		r.sum.Artifacts++
 		needs, err := []digest.Digest{art.Digest}, error(nil)
 		switch art.Kind {
 		case manifest.KindMetadata:
@@ -178,10 +185,34 @@ func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bun
 			used[d] = true
 		}
 	}
-	if r.sum.Artifacts = len(b.Table.Artifacts()); r.sum.Artifacts == 0 {
+	if r.sum.Artifacts == 0 {
 		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: "it carries nothing", Class: report.ClassContent})
 	}
 	r.others(b, used)
+}
+
+// maxReread bounds how many bytes of image JSON are read a second time and more: images may
+// share manifests and configs, and a few large ones that very many share would take hours.
+const maxReread = 64 << 20
+
+// rereads counts what is read more than once.
+type rereads struct {
+	seen  map[digest.Digest]bool
+	bytes int64
+}
+
+// count takes note of reading a document, and refuses where too much was read again.
+func (r *rereads) count(d ocispec.Descriptor) error {
+	if r.seen == nil {
+		r.seen = map[digest.Digest]bool{}
+	}
+	if r.seen[d.Digest] {
+		r.bytes += d.Size
+	}
+	if r.seen[d.Digest] = true; r.bytes > maxReread {
+		return fmt.Errorf("more than %d bytes of image JSON would be read again: too many images share large manifests or configs", maxReread)
+	}
+	return nil
 }
 
 // metadata reads a slice of repository metadata. One that clients cannot read would take the
@@ -255,13 +286,13 @@ func blobClass(err error) report.Class {
 // others reports blobs that no artifact needs: damaged ones of the bundle's own JSON,
 // and carried ones that nobody asked for.
 func (r *run) others(b *manifest.Bundle, used map[digest.Digest]bool) {
-	for _, d := range b.Blobs() {
-		_, ours := b.Generated()[d.Digest]
+	ours := b.Ours()
+	for d := range b.EachBlob() {
 		switch {
 		case used[d.Digest]:
 		case r.bad[d.Digest] != nil:
 			r.rep.AddError(kindArchive, "blob of the bundle", d.Digest, report.Damaged, report.WithClass(blobClass(r.bad[d.Digest]), r.bad[d.Digest]))
-		case !ours && len(r.bad) == 0:
+		case !ours[d.Digest] && len(r.bad) == 0:
 			r.rep.Add(report.Record{Kind: kindArchive, Name: "blob of no artifact", Digest: d.Digest, State: report.Damaged, Reason: "it is carried, but no artifact needs it", Class: report.ClassContent})
 		}
 	}

@@ -38,7 +38,7 @@ func (o *creation) addFlags(f *pflag.FlagSet) {
 func (o *creation) question(b *manifest.Bundle, m target.Map, items []target.Item) (preflight.Question, error) {
 	q := preflight.Question{
 		Wanted: target.Repositories(items, func(d digest.Digest) int64 { desc, _ := b.Blob(d); return desc.Size }),
-		Groups: m.Groups, Items: items, Blobs: len(b.Blobs()), Create: o.create, Ports: maps.Clone(m.HTTPPorts),
+		Groups: m.Groups, Items: items, Blobs: b.NumBlobs(), Create: o.create, Ports: maps.Clone(m.HTTPPorts),
 	}
 	if o.dockerPort == 0 {
 		return q, nil

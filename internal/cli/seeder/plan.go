@@ -153,9 +153,7 @@ func (o *planOptions) judge(ctx context.Context, s cli.Streams, b *manifest.Bund
 	rep := preflight.Judge(facts, q)
 	if dry != nil {
 		rep.Notes = dry.Notes
-		for _, rec := range dry.Findings() {
-			rep.Add(rec)
-		}
+		rep.AddFindings(dry)
 	}
 	return rep, sum, c.name, nil
 }
@@ -195,11 +193,11 @@ func (o *planOptions) dryRun(ctx context.Context, c *connection, facts preflight
 // not in the table: all that nothing else claims count for every docker repository.
 func bounds(b *manifest.Bundle, q preflight.Question) map[string]int64 {
 	images := int64(0)
-	for _, d := range b.Blobs() {
+	for d := range b.EachBlob() {
 		images += d.Size
 	}
 	claimed := map[digest.Digest]bool{}
-	for _, a := range b.Table.Artifacts() {
+	for a := range b.Table.EachArtifact() {
 		if a.Kind != manifest.KindImage && !claimed[a.Digest] {
 			claimed[a.Digest] = true
 			desc, _ := b.Blob(a.Digest)

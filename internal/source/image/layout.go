@@ -81,7 +81,7 @@ func (l *layout) index() ([]ocispec.Descriptor, error) {
 	if version.Version != ocispec.ImageLayoutVersion {
 		return nil, badContent(place, "layout version %q is not %s: a newer tool is needed", version.Version, ocispec.ImageLayoutVersion)
 	}
-	if raw, err = readFile(l.files, ocispec.ImageIndexFile, manifest.MaxRoot); err != nil {
+	if raw, err = readFile(l.files, ocispec.ImageIndexFile, manifest.MaxTable); err != nil {
 		return nil, err
 	}
 	place = l.files.place(ocispec.ImageIndexFile)

@@ -15,14 +15,16 @@ import (
 // errChanged ends a download whose content became another one in the middle.
 var errChanged = errors.New("the content has changed on the server")
 
-// A resumer is the body of a 200 of known length. When the transfer breaks it
-// asks for the rest, and never joins two different contents: the rest is taken
-// from a 206 that the server gave under If-Range with a strong validator, or from
-// a whole 200 that begins with the very bytes that were delivered already.
+// A resumer is the body of a 200 of known length, or of the part that its caller asked
+// for. When the transfer breaks it asks for the rest, and never joins two different
+// contents: the rest is taken from a 206 that the server gave under If-Range with a strong
+// validator, or from a whole 200 that begins with the very bytes that were delivered
+// already. A caller's own part is asked for again as it was, and must begin so too.
 type resumer struct {
 	t     *Transport
 	req   *http.Request // bound to a context that Close ends
 	stop  context.CancelCauseFunc
+	code  int // of the first answer
 	first http.Header
 	total int64
 
@@ -39,16 +41,16 @@ type resumer struct {
 
 // resumable says whether the body of resp can be asked for again.
 func resumable(req *http.Request, resp *http.Response) bool {
+	part := resp.StatusCode == http.StatusPartialContent && req.Header.Get("Range") != "" && resp.Header.Get("Content-Range") != ""
 	return req.Method == http.MethodGet && (req.Body == nil || req.Body == http.NoBody) &&
-		req.Header.Get("Range") == "" &&
-		resp.StatusCode == http.StatusOK && resp.ContentLength > 0
+		(resp.StatusCode == http.StatusOK || part) && resp.ContentLength > 0
 }
 
 func newResumer(t *Transport, req *http.Request, resp *http.Response) *resumer {
 	ctx, stop := context.WithCancelCause(req.Context())
 	return &resumer{
 		t: t, req: req.WithContext(ctx), stop: stop,
-		first: resp.Header, total: resp.ContentLength, cur: resp.Body,
+		code: resp.StatusCode, first: resp.Header, total: resp.ContentLength, cur: resp.Body,
 	}
 }
 
@@ -187,7 +189,7 @@ type transientError struct{ error }
 func (b *resumer) ask() (io.ReadCloser, error) {
 	req := b.req.Clone(b.req.Context())
 	ifRange := strongValidator(b.first)
-	partial := b.pos > 0 && ifRange != ""
+	partial := b.pos > 0 && ifRange != "" && req.Header.Get("Range") == ""
 	if partial {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", b.pos))
 		req.Header.Set("If-Range", ifRange)
@@ -205,14 +207,14 @@ func (b *resumer) ask() (io.ReadCloser, error) {
 	switch {
 	case resp.StatusCode == http.StatusPartialContent && partial:
 		err = b.checkPart(resp)
-	case resp.StatusCode == http.StatusOK:
+	case resp.StatusCode == b.code && resp.Header.Get("Content-Range") == b.first.Get("Content-Range"):
 		err = b.skip(resp)
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		err = errChanged
 	default:
 		err = CheckStatus(resp, http.StatusOK, http.StatusPartialContent)
 		if err == nil {
-			err = errors.New("the server sent a part that was not asked for")
+			err = errors.New("the server sent another part than was asked for")
 		}
 	}
 	if err != nil {

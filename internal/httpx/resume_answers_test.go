@@ -88,7 +88,7 @@ func seconds() []second {
 		{name: "206 of another ETag", headers: v1, answer: part(400, 999, size, `"v2"`, zeros[400:]), ask: askETag, text: "changed"},
 		{name: "206 longer than it says", headers: v1, answer: part(400, 999, size, `"v1"`, make([]byte, 601)), ask: askETag, text: "does not agree"},
 		{name: "206 without Content-Range", headers: v1, answer: status(206), ask: askETag, text: "Content-Range"},
-		{name: "206 unasked", answer: part(400, 999, size, "", zeros[400:]), text: "not asked for"},
+		{name: "206 unasked", answer: part(400, 999, size, "", zeros[400:]), text: "another part"},
 		{name: "416", headers: v1, answer: status(416), ask: askETag, text: "changed"},
 		{name: "404", headers: v1, answer: status(404), ask: askETag, code: 404},
 		{name: "401", headers: v1, answer: status(401), ask: askETag, code: 401},

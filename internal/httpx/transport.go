@@ -199,9 +199,9 @@ func (t *Transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 // an *UnavailableError. An error of the request's own body is returned wrapped,
 // without a retry.
 //
-// The body of a 200 to a GET, if its length is known, is resumed where it breaks,
-// but only when the server proves that the content is still the same; a body that
-// breaks for good ends with an *UnavailableError or a *StatusError.
+// The body of a 200 to a GET, or of a 206 to one with a Range, if its length is known, is
+// resumed where it breaks, but only when the server proves that the content is still the
+// same; a body that breaks for good ends with an *UnavailableError or a *StatusError.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := checkRequest(req); err != nil {
 		CloseRequest(req)

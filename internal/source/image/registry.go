@@ -87,11 +87,15 @@ func (n *named) resolve(ctx context.Context) (document, error) {
 	if n.pinned != "" {
 		return n.manifest(ctx, n.pinned)
 	}
-	doc, err := n.fetch(ctx, n.tag, "")
-	if err == nil {
-		n.keep(doc)
+	doc, claimed, err := n.fetch(ctx, n.tag, "")
+	if err == nil && claimed != doc.desc.Digest {
+		doc, err = n.settle(ctx, doc, claimed)
 	}
-	return doc, err
+	if err != nil {
+		return document{}, err
+	}
+	n.keep(doc)
+	return doc, nil
 }
 
 // A repository is one repository of one registry, with the login that all
@@ -132,23 +136,25 @@ func (r *repository) manifest(ctx context.Context, dgst digest.Digest) (document
 	if doc, ok := r.kept(dgst); ok {
 		return doc, nil
 	}
-	return r.fetch(ctx, dgst.String(), dgst)
+	doc, _, err := r.fetch(ctx, dgst.String(), dgst)
+	return doc, err
 }
 
-// fetch reads a manifest or index by tag or digest. What the server says of the
-// digest is not asked: the bytes decide.
-func (r *repository) fetch(ctx context.Context, identifier string, want digest.Digest) (document, error) {
+// fetch reads a manifest or index by tag or digest. The bytes decide what it is; claimed is
+// what the server says of their digest.
+func (r *repository) fetch(ctx context.Context, identifier string, want digest.Digest) (doc document, claimed digest.Digest, err error) {
 	resp, err := r.get(ctx, "manifests/"+identifier, strings.Join(acceptTypes, ", "))
 	if err != nil {
-		return document{}, err
+		return document{}, "", err
 	}
 	defer resp.Body.Close()
 	place := r.url("manifests/" + identifier).String()
 	raw, err := readDocument(place, resp.Body, resp.ContentLength, manifest.MaxImageJSON)
 	if err != nil {
-		return document{}, err
+		return document{}, "", err
 	}
-	return newDocument(place, raw, want, resp.Header.Get("Content-Type"))
+	doc, err = newDocument(place, raw, want, resp.Header.Get("Content-Type"))
+	return doc, claim(resp.Header, raw, doc.desc.Digest), err
 }
 
 func (r *repository) blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {

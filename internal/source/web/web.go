@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,6 +17,7 @@ import (
 	"airbundle/internal/digestio"
 	"airbundle/internal/fetch"
 	"airbundle/internal/httpx"
+	"airbundle/internal/report"
 )
 
 // A Source opens URLs.
@@ -44,9 +46,28 @@ func (s *Source) Open(ctx context.Context, rawURL string, want ocispec.Descripto
 	return c.ReadCloser, nil
 }
 
-// Pin reads the whole content of rawURL and returns its size and digest. A server that does not say where its content ends is refused,
-// because a cut download would be pinned as if it were the whole.
+// Pin reads the whole content of rawURL and returns its size and digest. A server that does
+// not say where its content ends is refused, because a cut download would be pinned as if
+// it were the whole. Without TLS the content is read twice, since nothing else would tell
+// a byte that was changed on the way; different readings are an error of content.
 func (s *Source) Pin(ctx context.Context, rawURL string) (int64, digest.Digest, error) {
+	n, d, err := s.pinOnce(ctx, rawURL)
+	if err != nil || !strings.HasPrefix(strings.ToLower(rawURL), "http:") {
+		return n, d, err
+	}
+	again, other, err := s.pinOnce(ctx, rawURL)
+	if err != nil {
+		return 0, "", err
+	}
+	if again != n || other != d {
+		return 0, "", report.WithClass(report.ClassContent, fmt.Errorf(
+			"pin %s: read twice, without TLS, it had %d bytes, %s, and then %d bytes, %s: it was changed on the way or on the server; lock again, use https, or name its list of checksums",
+			httpx.Redact(rawURL), n, d, again, other))
+	}
+	return n, d, nil
+}
+
+func (s *Source) pinOnce(ctx context.Context, rawURL string) (int64, digest.Digest, error) {
 	c, err := s.opener.Open(ctx, rawURL)
 	if err != nil {
 		return 0, "", err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"os"
@@ -45,16 +46,31 @@ func (n *Network) roots() (*x509.CertPool, error) {
 	if n.CAFile == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(n.CAFile)
+	raw, err := os.ReadFile(n.CAFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--ca-file: %w", err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		return nil, fmt.Errorf("system certificates: %w", err)
 	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, Usage("%s holds no PEM certificate", n.CAFile)
+	found := 0
+	for block, rest := pem.Decode(raw); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		found++
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, Usage("--ca-file: certificate %d of %s: %v", found, n.CAFile, err)
+		}
+		roots.AddCert(cert)
 	}
-	return roots, nil
+	if found > 0 {
+		return roots, nil
+	}
+	if _, err := x509.ParseCertificate(raw); err == nil {
+		return nil, Usage("--ca-file: %s holds no PEM certificate but a binary one: convert it, openssl x509 -inform der -in FILE -out FILE.pem", n.CAFile)
+	}
+	return nil, Usage("--ca-file: %s holds no PEM certificate", n.CAFile)
 }

@@ -26,8 +26,8 @@ type UnavailableError struct {
 }
 
 func (e *UnavailableError) Error() string {
-	if cert, ok := errors.AsType[x509.CertificateInvalidError](e.Err); ok && cert.Reason == x509.Expired {
-		return fmt.Sprintf("%s: %v; if that date is right, look at this host's clock", e.Host, e.Err)
+	if todo := distrusted(e.Err); todo != "" {
+		return fmt.Sprintf("%s: %v; %s", e.Host, e.Err, todo)
 	}
 	if e.Down > 0 {
 		return fmt.Sprintf("%s: has not answered for %s: %v", e.Host, e.Down.Round(time.Second), e.Err)
@@ -37,6 +37,24 @@ func (e *UnavailableError) Error() string {
 	}
 	return fmt.Sprintf("%s: gave up after %d attempts: %v", e.Host, e.Attempts, e.Err)
 }
+
+// distrusted is what an operator may do about a certificate that is not trusted.
+func distrusted(err error) string {
+	if cert, ok := errors.AsType[x509.CertificateInvalidError](err); ok && cert.Reason == x509.Expired {
+		return "if that date is right, look at this host's clock"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "if that server is the right one, name the file of its certificate authority with --ca-file"
+	}
+	if host, ok := errors.AsType[x509.HostnameError](err); ok && len(host.Certificate.DNSNames) > 0 {
+		names := host.Certificate.DNSNames
+		return fmt.Sprintf("if that server is the right one, call it as its certificate does: %q", names[:min(len(names), maxNames)])
+	}
+	return ""
+}
+
+// maxNames is how many names of a certificate a message has at most.
+const maxNames = 5
 
 // Unwrap returns the error of the last attempt.
 func (e *UnavailableError) Unwrap() error { return e.Err }

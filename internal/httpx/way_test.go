@@ -62,7 +62,7 @@ func TestCertificates(t *testing.T) {
 		clock       bool
 	}{
 		{"good", "127.0.0.1", -1, 1, nil, false},
-		{"other name", "example.org", -1, 1, []string{"x509", "127.0.0.1"}, false},
+		{"other name", "example.org", -1, 1, []string{"x509", "127.0.0.1", `call it as its certificate does: ["example.org"]`}, false},
 		{"expired", "127.0.0.1", -2, -1, []string{"x509", "expired"}, true},
 		{"not yet valid", "127.0.0.1", 1, 2, []string{"x509", "not yet valid"}, true},
 	} {
@@ -87,6 +87,15 @@ func TestCertificates(t *testing.T) {
 				t.Errorf("speaks of the clock, or not: %v", err)
 			}
 		})
+	}
+}
+
+// TestUnknownAuthority: the error says how an authority is named.
+func TestUnknownAuthority(t *testing.T) {
+	s, _ := secure(t, "127.0.0.1", -1, 1)
+	_, err := fetch(t, fast(t, Options{}), s.URL)
+	if ua := wantUnavailable(t, err); ua.Attempts != 1 || !strings.Contains(err.Error(), "--ca-file") || !strings.Contains(err.Error(), ua.Host) {
+		t.Errorf("%d attempts: %v", ua.Attempts, err)
 	}
 }
 

@@ -80,6 +80,33 @@ func FlipDown(next http.Handler, draw float64) http.Handler {
 	})
 }
 
+// BitDown changes the lowest bit of one byte of the response body: text stays text.
+func BitDown(next http.Handler, draw float64) http.Handler {
+	return answered(next, func(w http.ResponseWriter, _ *http.Request, a *httptest.ResponseRecorder) {
+		body := a.Body.Bytes()
+		if len(body) > 0 {
+			body[int(draw*float64(len(body)))] ^= 0x01
+		}
+		send(w, a, body, len(body))
+	})
+}
+
+// LetterDown changes one letter or digit of the response body to a neighbour of its kind,
+// so that what is XML, YAML or JSON stays that, but for its names and values.
+func LetterDown(next http.Handler, draw float64) http.Handler {
+	return answered(next, func(w http.ResponseWriter, _ *http.Request, a *httptest.ResponseRecorder) {
+		body := a.Body.Bytes()
+		for i := int(draw * float64(len(body))); i < len(body); i++ {
+			c := body[i]
+			if '0' <= c && c <= '9' || 'b' <= c && c <= 'w' || 'B' <= c && c <= 'W' {
+				body[i] ^= 0x01
+				break
+			}
+		}
+		send(w, a, body, len(body))
+	})
+}
+
 // FlipUp inverts one byte of the request body.
 func FlipUp(next http.Handler, draw float64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -227,8 +227,8 @@ func (t *Transport) attempts(ctx context.Context) int {
 }
 
 // Permanent tells errors of the connection that no repetition will change: a name
-// that does not exist, a certificate that is not trusted, the wrong scheme, a host that
-// has been silent for long.
+// that does not exist, a certificate that is not trusted, the wrong scheme, a proxy that
+// refuses, a host that has been silent for long.
 func Permanent(err error) bool {
 	if ua, ok := errors.AsType[*UnavailableError](err); ok && ua.Down > 0 {
 		return true
@@ -237,6 +237,9 @@ func Permanent(err error) bool {
 		return true
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if via, ok := errors.AsType[*forwardError](err); ok && via.final() {
 		return true
 	}
 	dns, ok := errors.AsType[*net.DNSError](err)

@@ -130,6 +130,7 @@ type Transport struct {
 	hosts    hosts
 	gate     gate
 	total    limit
+	forward  forward
 	surfaces map[string]*limit
 	requests atomic.Int64
 }
@@ -160,6 +161,7 @@ func NewTransport(o Options) *Transport {
 			MaxResponseHeaderBytes: maxHeaderBytes,
 			ReadBufferSize:         bufferBytes,
 			WriteBufferSize:        bufferBytes,
+			OnProxyConnectResponse: connected,
 		},
 		hosts:    hosts{perHost: o.PerHost, m: map[string]*host{}, machines: map[string]*window{}},
 		total:    limit{max: o.Total},
@@ -260,7 +262,7 @@ func (t *Transport) exchange(req *http.Request) (*http.Response, error) {
 	out, sent := t.outgoing(ctx, req, w)
 	s := t.sign(h, surface, req)
 	t.requests.Add(1)
-	resp, err := t.base.RoundTrip(out)
+	resp, err := t.forward.via(out, func() (*http.Response, error) { return t.base.RoundTrip(out) })
 	if err != nil {
 		err = attemptError(context.Cause(ctx), req, sent, err)
 		t.broke(s, req, err)

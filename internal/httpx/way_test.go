@@ -127,7 +127,8 @@ func TestForwardProxy(t *testing.T) {
 	}{
 		{"plain", "u:s3cr3t@", "http://files.example/a", "", `200 OK "GET files.example"`},
 		{"no login", "", "http://files.example/a", "", "407"},
-		{"no login for a tunnel", "", "https://files.example/a", "", "Proxy Authentication Required"},
+		{"no login for a tunnel", "", "https://files.example/a", "", "does not lead to files.example:443: 407 Proxy Authentication Required; set the login that it wants in HTTPS_PROXY"},
+		{"wrong login", "u:s3cr3tx@", "http://files.example/a", "", "407 Proxy Authentication Required; set the login that it wants in HTTP_PROXY"},
 		{"excepted", "u:s3cr3t@", "http://files.invalid/a", "files.invalid", "files.invalid:80"},
 	} {
 		t.Run(tt.label, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -109,7 +110,7 @@ func CheckStatus(resp *http.Response, want ...int) error {
 	if slices.Contains(want, resp.StatusCode) {
 		return nil
 	}
-	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // a broken error page is still an error
+	raw, broke := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // a broken error page is still an error
 	_ = resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(raw))
 	err := httpx.CheckStatus(resp, want...)
@@ -124,7 +125,14 @@ func CheckStatus(resp *http.Response, want ...int) error {
 	if se.Code == http.StatusNotFound && se.Says("repository not found") {
 		return &refusedError{fmt.Errorf("the server has no such repository: %w", se)} // a Nexus, of one of its own
 	}
-	return classify(&answer{se, body.Errors})
+	a := &answer{se, body.Errors}
+	switch {
+	case a.Code == http.StatusBadRequest && broke != nil:
+		return &garbledError{fmt.Errorf("%w, and the rest of the answer is lost: %s", a, broke.Error())}
+	case a.Code == http.StatusBadRequest && resp.Close && len(a.Codes) == 0 && unread.MatchString(a.Reason+"\n"+a.Body):
+		return &garbledError{a}
+	}
+	return classify(a)
 }
 
 // absent says that what was asked for is not there. A missing repository is something else:
@@ -162,6 +170,17 @@ func classify(a *answer) error {
 	}
 	return a
 }
+
+// unread are the words of HTTP servers that could not read a request at all, and close the
+// connection therefore: none, those of Go (distribution), nginx, Jetty (Nexus), HAProxy,
+// Apache. A registry that has read it, and Nexus, say more, in JSON or in the reason, and
+// keep the connection.
+var unread = regexp.MustCompile(`(?is)^(bad request|bad message)?\n(` +
+	`|(400 )?bad request(: [^{]*)?` +
+	`|400 bad request( [\w-]+(/[0-9.]+)?){1,2}` +
+	`|bad message 400( reason: .*)?` +
+	`|400 bad request your browser sent an invalid request\.?` +
+	`|bad request your browser sent a request that this server could not understand\..*)$`)
 
 func (a *answer) has(codes ...string) bool {
 	return slices.ContainsFunc(a.Codes, func(e apiError) bool { return slices.Contains(codes, e.Code) })

@@ -72,13 +72,13 @@ func (p *manifestPush) run(ctx context.Context) error {
 	last, same := "", 0
 	for attempt := 1; ; attempt++ {
 		err := p.once(ctx)
-		if !as[*damagedError](err) && !as[*digestio.MismatchError](err) {
+		if !as[*damagedError](err) && !as[*garbledError](err) && !as[*digestio.MismatchError](err) {
 			return err
 		}
 		if same++; err.Error() != last {
 			last, same = err.Error(), 1
 		}
-		if attempt >= p.r.retry.attempts() || same >= sameAnswers(err) {
+		if attempt >= p.r.retry.attempts() || attempt >= garbledAttempts && as[*garbledError](err) || same >= sameAnswers(err) {
 			return err
 		}
 		if attempt > 1 {

@@ -59,7 +59,7 @@ func (t *Transfer) Run(ctx context.Context, try func(context.Context, *Body) err
 		if !again {
 			return sent, err
 		}
-		if attempt >= t.Retry.attempts() {
+		if attempt >= t.Retry.attempts() || attempt >= garbledAttempts && as[*garbledError](err) {
 			return sent, exhausted(err, attempt)
 		}
 		if !as[*againError](err) {
@@ -110,10 +110,20 @@ type damagedError struct{ err error }
 func (e *damagedError) Error() string { return e.err.Error() }
 func (e *damagedError) Unwrap() error { return e.err }
 
+// A garbledError says that a server could not read the request, or that what it says of
+// the request is lost. Once or twice that is the way between; then it is the server.
+type garbledError struct{ err error }
+
+func (e *garbledError) Error() string { return e.err.Error() }
+func (e *garbledError) Unwrap() error { return e.err }
+
+// garbledAttempts is how often is tried what a server cannot read.
+const garbledAttempts = 3
+
 // retryable says whether another attempt may help, and how long the server asks
 // to wait.
 func retryable(err error) (time.Duration, bool) {
-	if as[*againError](err) || as[*damagedError](err) {
+	if as[*againError](err) || as[*damagedError](err) || as[*garbledError](err) {
 		return 0, true
 	}
 	if as[*sourceError](err) || as[*refusedError](err) || as[*digestio.MismatchError](err) {

@@ -24,6 +24,10 @@ var advice = []struct {
 	{http.StatusServiceUnavailable, "repository offline", "set the repository online"},
 	{0, " is read-only", "the repository's deployment policy is read-only: set it to allow redeploy"},
 	{http.StatusRequestEntityTooLarge, "", "a proxy in front of the server limits the size of requests: raise it (nginx: client_max_body_size 0) or go around it"},
+	{http.StatusLengthRequired, "", "a proxy in front of the server wants the length of a body and drops the one that was sent: let it hand on requests as they come, or go around it"},
+	{http.StatusExpectationFailed, "", "a proxy in front of the server refuses what it is asked to expect: let it hand on requests as they come, or go around it"},
+	{http.StatusMisdirectedRequest, "", "the server, or a proxy in front of it, is not set up for the name in the URL: use the name that is in its settings and in its certificate"},
+	{http.StatusUpgradeRequired, "", "the server, or a proxy in front of it, wants another protocol: use its https URL, and let the proxy take HTTP/1.1"},
 	{http.StatusBadGateway, "", "a proxy in front of the server says so, which does not reach it: is it up?"},
 	{http.StatusGatewayTimeout, "", "a proxy in front of the server does not wait for its answers, which may take minutes: let it (nginx: proxy_read_timeout) or go around it"},
 }

@@ -27,7 +27,8 @@ func (u *upload) location(resp *http.Response) (*url.URL, error) {
 	to = resp.Request.URL.ResolveReference(to)
 	own := httpx.SameOrigin(to, base) && to.User == nil
 	if !own && !u.r.oneHost {
-		return nil, refuse("the registry %s://%s sends the upload to %s: refused, another host, port or scheme",
+		return nil, refuse("the registry %s://%s sends the upload to %s: refused, another host, port or scheme; "+
+			"if that is what a proxy in front of it makes of its name, let it hand on the one that was asked for (nginx: proxy_set_header Host $http_host and X-Forwarded-Proto $scheme)",
 			base.Scheme, base.Host, httpx.RedactURL(to))
 	}
 	to.Fragment = ""

@@ -151,6 +151,12 @@ func (l *Login) DoBody(c *http.Client, req *http.Request, scopes ...string) (*ht
 	}))
 	req.Header.Set("Expect", "100-continue")
 	resp, err := l.Do(c, req, scopes...)
+	if err == nil && resp.StatusCode == http.StatusExpectationFailed {
+		l.mu.Lock()
+		l.noContinue = true // RFC 9110, 10.1.1: again, without asking
+		l.mu.Unlock()
+		return nil, &againError{CheckStatus(resp)}
+	}
 	if err == nil && !continued.Load() && slices.Contains(taken, resp.StatusCode) {
 		l.mu.Lock()
 		l.noContinue = true // it took the body after we had waited in vain

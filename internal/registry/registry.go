@@ -102,7 +102,7 @@ func (r *Registry) Ping(ctx context.Context) error {
 		err = CheckStatus(resp, http.StatusOK)
 	}
 	if err != nil {
-		return fmt.Errorf("ask registry %s: %w", httpx.RedactURL(r.base), err)
+		return fmt.Errorf("ask registry %s: %w", httpx.RedactURL(r.base), advise(err))
 	}
 	return resp.Body.Close()
 }

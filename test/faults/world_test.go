@@ -77,7 +77,16 @@ func connect(t testing.TB, server string, bounds func(*url.URL) httpx.Options) *
 	return nexus.New(nexus.Options{URL: u, Client: impatient(t, bounds(u)), Username: nexustest.Username, Password: nexustest.Password, Retry: registry.Retry{Backoff: soon}})
 }
 
-// impatient is a client that waits for less than a second for anything. At the end of the
+// patience is how long a server may be silent. Where thousands of runs share a machine with
+// other work, the tests' own servers are at times.
+func patience() time.Duration {
+	if full() {
+		return 5 * time.Second
+	}
+	return 700 * time.Millisecond
+}
+
+// impatient is a client that waits no longer than that for anything. At the end of the
 // test all that it has logged is searched for the password.
 func impatient(t testing.TB, o httpx.Options) *http.Client {
 	t.Helper()
@@ -88,7 +97,7 @@ func impatient(t testing.TB, o httpx.Options) *http.Client {
 			t.Errorf("the log has a secret: %s", said.String())
 		}
 	})
-	o.Backoff, o.Stall, o.ResponseWait = soon, 700*time.Millisecond, 700*time.Millisecond
+	o.Backoff, o.Stall, o.ResponseWait = soon, patience(), patience()
 	transport := httpx.NewTransport(o)
 	t.Cleanup(transport.CloseIdleConnections)
 	return httpx.NewClient(transport)

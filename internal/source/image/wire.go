@@ -1,6 +1,7 @@
 package image
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"airbundle/internal/httpx"
+	"airbundle/internal/report"
 )
 
 // pingLimit is how much of the body of GET /v2/ is read. It matters to nobody,
@@ -83,6 +85,11 @@ func redact(text string) string {
 func translate(err error) error {
 	if te, ok := errors.AsType[*transport.Error](err); ok {
 		return statusError(te)
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		// The library reads nothing else of a server as JSON.
+		text := strings.TrimSuffix(redact(firstLine(err)), syntax.Error())
+		return report.WithClass(report.ClassRefused, &wireError{text: text + "the answer to the request for a token is not JSON", err: err})
 	}
 	return &wireError{text: redact(firstLine(err)), err: err}
 }

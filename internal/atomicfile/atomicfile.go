@@ -1,6 +1,7 @@
 // Package atomicfile writes small files that appear under their name only when
 // they are whole: a temporary file beside the target, fsync, rename, fsync of
-// the directory. An existing file stays untouched until the rename.
+// the directory. An existing file stays untouched until the rename. What a killed
+// process leaves, the next one that writes the same name removes.
 package atomicfile
 
 import (
@@ -31,39 +32,27 @@ func Write(path string, perm fs.FileMode, write func(io.Writer) error) (err erro
 	if st, err := os.Lstat(path); err == nil && !st.Mode().IsRegular() {
 		return &fs.PathError{Op: "write", Path: path, Err: errors.New("not a regular file")}
 	}
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
+	if err := replace(path, perm, write, os.Rename); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fmt.Errorf("write %s: %w", path, err)
-		}
-	}()
-	if err := fill(f, perm, write); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return SyncDir(dir)
+	return nil
 }
 
-// fill makes a temporary file whole and durable.
-func fill(f *os.File, perm fs.FileMode, write func(io.Writer) error) error {
-	if err := f.Chmod(perm); err != nil {
+// replace fills a temporary file, makes it durable and gives it its name.
+func replace(path string, perm fs.FileMode, write func(io.Writer) error, name func(from, to string) error) error {
+	t, err := makeTemporary(path)
+	if err != nil {
 		return err
 	}
-	if err := write(f); err != nil {
+	defer t.lock.Close()
+	if err = t.fill(perm, write); err == nil {
+		err = name(t.Name(), path)
+	}
+	if err != nil {
+		os.Remove(t.Name())
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	return f.Close()
+	return SyncDir(filepath.Dir(path))
 }
 
 // SyncDir makes the names in dir durable: after it returns, a rename into dir

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,30 +13,15 @@ import (
 // Create is WriteFile for a file that must not be there yet: whatever has the name already,
 // a link too, is left as it is, and the error is fs.ErrExist. The content is readable by
 // its owner alone until it is whole and has the permissions perm.
-func Create(path string, data []byte, perm fs.FileMode) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("create %s: %w", path, err)
-		}
-	}()
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	err = fill(f, perm, func(w io.Writer) error {
+func Create(path string, data []byte, perm fs.FileMode) error {
+	write := func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
-	})
-	if err == nil {
-		err = name(f.Name(), path)
 	}
-	if err != nil {
-		f.Close()
-		os.Remove(f.Name())
-		return err
+	if err := replace(path, perm, write, name); err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
 	}
-	return SyncDir(dir)
+	return nil
 }
 
 // name renames a file to a name that is free. Where the file system cannot do that in one

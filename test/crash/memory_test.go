@@ -77,6 +77,7 @@ func TestSerialsMeetFaults(t *testing.T) {
 				if now := remembered(t, dir); now["demo"] != 7 || now["other"] != 7 {
 					t.Errorf("after the rerun: %v", now)
 				}
+				onlyLeft(t, file, filepath.Join(dir, "serials.lock"))
 			},
 		}
 	}

@@ -1,6 +1,7 @@
 package bundler
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,9 +26,9 @@ func newKeygen(s cli.Streams) *cobra.Command {
 		Use:   "keygen [-o NAME]",
 		Short: "Make a key pair to sign bundles with",
 		Long: `keygen makes an ECDSA P-256 key: NAME.key, which signs and which only its owner can
-read, and NAME.pub, which checks. Neither file may be there already. The fingerprint is
-the sha256 of the public key in DER form:
-openssl pkey -pubin -in NAME.pub -outform DER | sha256sum
+read, and NAME.pub, which checks. Neither file may be there already; where only NAME.key is, as after a run
+that was killed, NAME.pub is made from it. The fingerprint is the sha256 of the public key
+in DER form: openssl pkey -pubin -in NAME.pub -outform DER | sha256sum
 
 The private key is not encrypted: keep it where only those who build can read it. Bring
 NAME.pub to the other side by another way than the archives.`,
@@ -54,26 +55,57 @@ func runKeygen(s cli.Streams, o *keygenOptions) error {
 		return cli.Usage("-o takes the name of the two files, without .key and .pub")
 	}
 	private, public := o.name+".key", o.name+".pub"
-	for _, path := range []string{private, public} {
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			return taken(path, err)
+	if _, err := os.Lstat(public); !errors.Is(err, fs.ErrNotExist) {
+		if _, missing := os.Lstat(private); missing == nil {
+			return taken(private, err)
 		}
+		return taken(public, err)
 	}
-	k, err := signature.Generate()
+	k, err := makePrivate(s, private)
 	if err != nil {
 		return err
+	}
+	id, err := makePublic(public, k)
+	if errors.Is(err, fs.ErrExist) {
+		return taken(public, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; %s stays, and the same command makes the public key of it", err, private)
+	}
+	return printKeys(s, o, keyJSON{private, public, id})
+}
+
+// makePrivate makes the private key, or reads the one that is there: a run that ended between
+// the two files is finished by the next one.
+func makePrivate(s cli.Streams, path string) (*signature.PrivateKey, error) {
+	k, err := signature.Generate()
+	if err != nil {
+		return nil, err
 	}
 	secret, err := k.Encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := atomicfile.Create(private, secret, 0o600); err != nil {
-		return taken(private, err)
+	if err = atomicfile.Create(path, secret, 0o600); !errors.Is(err, fs.ErrExist) {
+		return k, err
 	}
-	if err := atomicfile.Create(public, k.Public.Encode(), 0o644); err != nil {
-		return errors.Join(taken(public, err), os.Remove(private)) // made just now, used by nobody
+	if k, err = signature.ReadPrivateKey(path); err != nil {
+		return nil, cli.Usage("%s is there already, and a key is never overwritten: name another one with -o (its public key could not be made: %v)", path, err)
 	}
-	return printKeys(s, o, keyJSON{private, public, k.Public.ID})
+	fmt.Fprintf(s.Err, "note: %s is there already, without its public key, and is kept: only that is made; for a new key name another one with -o\n", path)
+	return k, nil
+}
+
+// makePublic writes the public key of k, and returns its fingerprint. Another run that
+// finishes the same pair may be quicker.
+func makePublic(path string, k *signature.PrivateKey) (digest.Digest, error) {
+	err := atomicfile.Create(path, k.Public.Encode(), 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		if there, rerr := os.ReadFile(path); rerr == nil && bytes.Equal(there, k.Public.Encode()) {
+			return k.Public.ID, nil
+		}
+	}
+	return k.Public.ID, err
 }
 
 // taken is the error for a file that cannot be made; nil means that it is there.

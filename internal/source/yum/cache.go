@@ -4,11 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"airbundle/internal/atomicfile"
 	"airbundle/internal/regular"
@@ -138,17 +141,15 @@ func (c cache) place(sum rpm.Checksum) (path string, done func(), err error) {
 	}
 	dir, err := os.MkdirTemp("", "airbundle-")
 	if err != nil {
-		return "", nil, err
+		return "", nil, fmt.Errorf("a place for metadata below %s (TMPDIR), for want of a cache: %w", os.TempDir(), err)
 	}
 	return filepath.Join(dir, sum.Value), func() { os.RemoveAll(dir) }, nil
 }
 
-// writable says whether files can be made in dir.
+// writable says whether files can be made in dir, as far as that can be told without making one.
 func writable(dir string) error {
-	f, err := os.CreateTemp(dir, ".probe-")
-	if err != nil {
-		return err
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		return &fs.PathError{Op: "write", Path: dir, Err: err}
 	}
-	defer os.Remove(f.Name())
-	return f.Close()
+	return nil
 }

@@ -162,7 +162,7 @@ func (r *run) judge(rec *report.Record, err error) {
 	case report.ClassContent:
 		rec.State, rec.Reason, rec.Class = report.Different, err.Error(), class
 	default:
-		rec.State, rec.Reason, rec.Class = report.Unknown, err.Error(), class
+		rec.State, rec.Reason, rec.Next, rec.Class = report.Unknown, err.Error(), report.Advice(err), class
 		if _, later := errors.AsType[*refusedLogin](err); isUnauthorized(err) && !later {
 			rec.Reason += "; is there a login, and is it right?"
 			r.stop(&refusedLogin{err}) // further tries would lock the account

@@ -31,7 +31,7 @@ type Streams struct {
 
 // System returns the process's own streams.
 func System() Streams {
-	return Streams{os.Stdin, os.Stdout, os.Stderr, term.IsTerminal(int(os.Stderr.Fd()))}
+	return Streams{os.Stdin, &printer{w: os.Stdout}, os.Stderr, term.IsTerminal(int(os.Stderr.Fd()))}
 }
 
 // collectFrom is the size of the heap at which the collector stops leaving garbage: what seeder
@@ -116,9 +116,15 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 		return fromEnvironment(cmd.Flags(), strings.ToUpper(root.Name()))
 	}
 	cmd, err := root.ExecuteContextC(ctx)
+	if p, ok := s.Out.(*printer); ok && err == nil {
+		err = p.failed()
+	}
 	code := exitCode(err, started)
 	if _, told := errors.AsType[*ResultError](err); err != nil && !told {
 		printError(s.Err, root.Name(), err)
+		if advice := report.Advice(err); advice != "" {
+			fmt.Fprintf(s.Err, "%s: %s\n", root.Name(), advice)
+		}
 		if code == int(report.ClassUsage) && !started {
 			fmt.Fprintf(s.Err, "Run '%s --help' for usage.\n", cmd.CommandPath())
 		}

@@ -114,7 +114,9 @@ func WriteJSON(w io.Writer, v any) error {
 // each of joined errors.
 func Judge(s Streams, command, path string, o Results, run func() error) error {
 	err := run()
-	if _, told := errors.AsType[*ResultError](err); err == nil || told || !o.Output.JSON() {
+	_, told := errors.AsType[*ResultError](err)
+	_, unwritten := errors.AsType[*unwrittenError](err)
+	if err == nil || told || unwritten || !o.Output.JSON() {
 		return err
 	}
 	rep := &report.Report{Command: command, Trust: "none"}
@@ -129,7 +131,7 @@ func Judge(s Streams, command, path string, o Results, run func() error) error {
 
 // failure is the record of an error: about what it names, or else about the whole file.
 func failure(path string, err error) report.Record {
-	rec := report.Record{Kind: "archive", Name: path, State: report.Failed, Reason: err.Error(), Class: report.Class(exitCode(err, true))}
+	rec := report.Record{Kind: "archive", Name: path, State: report.Failed, Reason: err.Error(), Next: report.Advice(err), Class: report.Class(exitCode(err, true))}
 	if about, ok := errors.AsType[interface {
 		error
 		Subject() (name string, d digest.Digest)
@@ -154,8 +156,21 @@ func parts(err error) []error {
 	return all
 }
 
+// An unwrittenError says that a report could not be printed.
+type unwrittenError struct {
+	err   error
+	class report.Class
+}
+
+func (e *unwrittenError) Error() string { return e.err.Error() }
+func (e *unwrittenError) Unwrap() error { return e.err }
+
+// ExitCode is the worse of that and of what the report has found.
+func (e *unwrittenError) ExitCode() int { return int(e.class) }
+
 // PrintReport prints a report with its last line, or its JSON form with the summary. It
-// returns a *ResultError when the report has findings.
+// returns a *ResultError when the report has findings. Findings that could not be printed
+// decide the exit code all the same.
 func PrintReport(s Streams, rep *report.Report, o Results, last string, summary any) error {
 	var err error
 	if o.Output.JSON() {
@@ -164,7 +179,7 @@ func PrintReport(s Streams, rep *report.Report, o Results, last string, summary 
 		_, err = fmt.Fprintln(s.Out, last)
 	}
 	if err != nil {
-		return fmt.Errorf("write the result: %w", err)
+		return &unwrittenError{err, report.Worst(report.ClassLocal, report.Class(rep.Code()))}
 	}
 	if code := rep.Code(); code != 0 {
 		return &ResultError{code}

@@ -251,7 +251,7 @@ func (r *run) add(rec report.Record) {
 
 // failed records a failure.
 func (r *run) failed(rec report.Record, err error) {
-	rec.State, rec.Reason, rec.Class = report.Failed, err.Error(), report.Classify(err)
+	rec.State, rec.Reason, rec.Next, rec.Class = report.Failed, err.Error(), report.Advice(err), report.Classify(err)
 	if !isHalted(err) {
 		rec.Reason += next(err)
 	}

@@ -111,6 +111,18 @@ func Classify(err error) Class {
 	return systemClass(err)
 }
 
+// Advice is what to do about a cause that has one remedy, wherever it comes up; empty for
+// all others.
+func Advice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return "let it open more files at once: ulimit -n 1024, or more"
+	case errors.Is(err, syscall.ENFILE):
+		return "too many files are open on the whole machine: end what holds them, or raise fs.file-max"
+	}
+	return ""
+}
+
 func statusClass(code int) Class {
 	switch {
 	case code == http.StatusInsufficientStorage:

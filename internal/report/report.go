@@ -149,9 +149,10 @@ func (r *Report) AddFindings(other *Report) {
 	}
 }
 
-// AddError takes a finding about an artifact, with the reason and class of err.
+// AddError takes a finding about an artifact, with the reason and class of err, and the
+// advice for it.
 func (r *Report) AddError(kind, name string, d digest.Digest, state State, err error) {
-	r.Add(Record{Kind: kind, Name: name, Digest: d, State: state, Reason: err.Error(), Class: Classify(err)})
+	r.Add(Record{Kind: kind, Name: name, Digest: d, State: state, Reason: err.Error(), Next: Advice(err), Class: Classify(err)})
 }
 
 // Bad returns how many findings there are.

@@ -99,7 +99,7 @@ func TestFileSizeLimit(t *testing.T) {
 
 // Results that cannot be printed are no success; whoever closed the stream wants none.
 func TestStandardOutput(t *testing.T) {
-	s := newSite(t)
+	s, nexus := newSite(t), startNexus(t)(t)
 	for name, c := range map[string]struct {
 		program program
 		args    []string
@@ -113,6 +113,13 @@ func TestStandardOutput(t *testing.T) {
 		"verify":     {s.seeder, []string{"verify", s.bundle}},
 		"push":       {s.seeder, s.push()},
 		"audit":      {s.seeder, append(s.audit(), "--output", "json")},
+		"push plan":  {s.seeder, append(s.push(), "--dry-run")},
+		"plan":       {program{name: "seeder", env: nexus.env}, append([]string{"plan", s.bundle}, nexus.flags...)},
+		"root":       {s.bundler, []string{"inspect", s.bundle, "--root"}},
+		"export":     {s.bundler, []string{"export", s.lock, "--format", "sha256sums", "-o", "-"}},
+		"lint json":  {s.bundler, []string{"lint", s.lock, "--output", "json"}},
+		"help":       {s.bundler, []string{"lock", "--help"}},
+		"completion": {s.bundler, []string{"completion", "bash"}},
 		"version":    {s.seeder, []string{"--version"}},
 	} {
 		t.Run(name, func(t *testing.T) {

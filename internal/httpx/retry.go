@@ -82,7 +82,10 @@ func (t *Transport) retry(req *http.Request) (*http.Response, error) {
 		if t.down(req, err) {
 			return nil, counted(err, n)
 		}
-		if why == nil || n >= attempts || n >= localAttempts && exhausted(why) {
+		if err == nil {
+			t.starved.Store(false)
+		}
+		if why == nil || n >= attempts || exhausted(why) && t.starves(n) {
 			return resp, counted(err, n)
 		}
 		if resp != nil {
@@ -100,6 +103,16 @@ func (t *Transport) retry(req *http.Request) (*http.Response, error) {
 // localAttempts is how often a request is tried for which this process or machine has no
 // descriptor: another transfer may end meanwhile, but no server will mend it.
 const localAttempts = 3
+
+// starves says whether a request that found no descriptor n times gives up. When one has,
+// those after it wait for nothing until one of them has an answer: nobody else will return
+// a descriptor that was not returned so far.
+func (t *Transport) starves(n int) bool {
+	if n >= localAttempts {
+		t.starved.Store(true)
+	}
+	return t.starved.Load()
+}
 
 func exhausted(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)

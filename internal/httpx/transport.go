@@ -133,6 +133,7 @@ type Transport struct {
 	forward  forward
 	surfaces map[string]*limit
 	requests atomic.Int64
+	starved  atomic.Bool // the last request that ended found no descriptor
 }
 
 // NewTransport returns a transport that obeys o and the proxy settings of the

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -83,7 +84,7 @@ func lockJournal(path string) (_ *journal, err error) {
 	}
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		pid, host := j.owner()
+		pid, host := j.holder()
 		return nil, &LockedError{Path: strings.TrimSuffix(path, journalSuffix), PID: pid, Host: host}
 	case err != nil:
 		return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
@@ -158,6 +159,18 @@ func (j *journal) owner() (pid int, host string) {
 			host = words[2]
 		}
 	})
+	return pid, host
+}
+
+// holder is owner for a journal that another process has just locked: it has a moment to
+// note that it did.
+func (j *journal) holder() (pid int, host string) {
+	for range 10 {
+		time.Sleep(20 * time.Millisecond)
+		if pid, host = j.owner(); pid != 0 {
+			break
+		}
+	}
 	return pid, host
 }
 

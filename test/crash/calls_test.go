@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,7 @@ func (f fault) String() string {
 type met struct {
 	code  int  // 128 and the signal that ended it
 	fault bool // a call met the fault
+	at    int  // which call of its kind that was first, of those of all threads
 	talk  string
 	took  time.Duration
 }
@@ -96,7 +98,9 @@ func (p program) disturb(t *testing.T, f fault, args []string) met {
 		flags = append(flags, "-P", path)
 	}
 	end, log := p.strace(t, flags, args)
-	end.fault = strings.Contains(log, "(INJECTED)") || end.code == 128+int(syscall.SIGKILL)
+	before, _, met := strings.Cut(log, "(INJECTED)")
+	end.at = len(callLine.FindAllString(before, -1))
+	end.fault = met || end.code == 128+int(syscall.SIGKILL)
 	return end
 }
 
@@ -167,10 +171,13 @@ type campaign struct {
 	says  string // what the operator is told of it
 	calls []string
 	files bool // only calls on the attempt's own files count
-	stays bool // every other fault stays for the rest of the run
-	n     int  // points of a full run
-	few   int  // points else
-	codes []int
+	stays bool // of the faults some stay for the rest of the run
+	every int  // which: each such one; 0: every other
+
+	distinct int // how many calls must meet it in full; 0: half of those that do
+	n        int // points of a full run
+	few      int // points else
+	codes    []int
 }
 
 // run tries all points of a campaign, several at a time, and logs what came of it.
@@ -187,12 +194,12 @@ func (c campaign) run(t *testing.T, start func(t *testing.T) attempt) {
 	counts := a.program.calls(t, c.calls, only, a.args)
 	points := spread(c.calls, counts, n)
 	if c.stays {
-		// Few calls open anything: each thread's are its own, so a point met again is another.
+		// Where there are few, those of the threads differ: a point that is tried again is another.
 		for once := points; len(points) < n; {
 			points = append(points, once[:min(len(once), n-len(points))]...)
 		}
 		for i := range points {
-			points[i].stays = i%2 == 1
+			points[i].stays = i%cmp.Or(c.every, 2) == 1
 		}
 	}
 	var mu sync.Mutex
@@ -211,7 +218,7 @@ func (c campaign) run(t *testing.T, start func(t *testing.T) attempt) {
 				defer mu.Unlock()
 				codes[ended.code]++
 				kinds[p.call]++
-				distinct[p.String()] = true
+				distinct[fmt.Sprintf("%s %d", p.call, ended.at)] = true
 				slowest = max(slowest, ended.took)
 			})
 		}
@@ -224,8 +231,8 @@ func (c campaign) run(t *testing.T, start func(t *testing.T) attempt) {
 	if reached < n*3/4 && !t.Failed() {
 		t.Errorf("only %d of %d points were reached: %v", reached, n, counts)
 	}
-	if !c.stays && len(distinct) < reached/2 && !t.Failed() {
-		t.Errorf("%d points are only %d distinct ones: %v", reached, len(distinct), distinct)
+	if least := cmp.Or(c.distinct, reached/2); (!c.stays || c.distinct > 0) && n == c.n && len(distinct) < least && !t.Failed() {
+		t.Errorf("%d points are only %d distinct ones, want %d: %v", reached, len(distinct), least, distinct)
 	}
 }
 
@@ -280,6 +287,5 @@ func campaigns(points int) map[string]campaign {
 		"killed": {what: "signal=SIGKILL", calls: append(slices.Clone(fileCalls), netCalls...), n: 2 * points, few: 14, codes: []int{0, 137}},
 		"ENOSPC": {what: "error=ENOSPC", says: "no space left", n: points, few: 8, stays: true, codes: []int{0, 3, 9}},
 		"EIO":    {what: "error=EIO", says: "input/output error", n: points, few: 8, stays: true, codes: []int{0, 3, 6, 9}},
-		"EMFILE": {what: "error=EMFILE", says: "too many open files", calls: []string{"openat", "socket"}, n: points, few: 6, stays: true, codes: []int{0, 3, 6, 9}},
 	}
 }

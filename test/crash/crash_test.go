@@ -188,11 +188,9 @@ func digestKey(name string) (key [32]byte) {
 	return key
 }
 
-// work returns the fixture with what takes time: an image of two platforms with layers
-// and files of some hundred kilobytes.
-func work(t *testing.T) *bundletest.Fixture {
+// addImage adds an image of two platforms, each with layers of these sizes.
+func addImage(t *testing.T, f *bundletest.Fixture, source string, layers ...int) {
 	t.Helper()
-	f := bundletest.New(t)
 	put := func(mediaType string, raw []byte) ocispec.Descriptor {
 		d := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
 		f.Blobs[d.Digest], f.Types[d.Digest] = raw, mediaType
@@ -205,14 +203,15 @@ func work(t *testing.T) *bundletest.Fixture {
 		}
 		return put(mediaType, raw)
 	}
+	name := filepath.Base(source)
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	platforms := map[string]digest.Digest{}
 	for _, arch := range []string{"amd64", "arm64"} {
 		p := ocispec.Platform{OS: "linux", Architecture: arch}
 		m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest}
-		m.Config = putJSON(ocispec.MediaTypeImageConfig, ocispec.Image{Platform: p, Author: "heavy"})
-		for i := range 4 {
-			m.Layers = append(m.Layers, put(ocispec.MediaTypeImageLayerGzip, noise(fmt.Sprint(arch, i), 200_000+100_000*i)))
+		m.Config = putJSON(ocispec.MediaTypeImageConfig, ocispec.Image{Platform: p, Author: name})
+		for i, size := range layers {
+			m.Layers = append(m.Layers, put(ocispec.MediaTypeImageLayerGzip, noise(fmt.Sprint(arch, i), size)))
 		}
 		d := putJSON(ocispec.MediaTypeImageManifest, m)
 		d.Platform = &p
@@ -220,8 +219,16 @@ func work(t *testing.T) *bundletest.Fixture {
 		platforms["linux/"+arch] = d.Digest
 	}
 	f.Lock.Images = append(f.Lock.Images, lockfile.Image{
-		Source: "quay.io/team/heavy:1.0", Digest: putJSON(ocispec.MediaTypeImageIndex, index).Digest, Platforms: platforms,
+		Source: source, Digest: putJSON(ocispec.MediaTypeImageIndex, index).Digest, Platforms: platforms,
 	})
+}
+
+// work returns the fixture with what takes time: an image of two platforms with layers
+// and files of some hundred kilobytes.
+func work(t *testing.T) *bundletest.Fixture {
+	t.Helper()
+	f := bundletest.New(t)
+	addImage(t, f, "quay.io/team/heavy:1.0", 200_000, 300_000, 400_000, 500_000)
 	for i := range 4 {
 		path := fmt.Sprintf("heavy/%d.bin", i)
 		raw := noise(path, 150_000+100_000*i)
@@ -236,6 +243,9 @@ func large(f *bundletest.Fixture) map[digest.Digest]int64 {
 	sizes := map[digest.Digest]int64{}
 	for _, raw := range f.URLs {
 		sizes[digest.FromBytes(raw)] = int64(len(raw))
+	}
+	for _, file := range f.Lock.Files {
+		sizes[file.Digest] = file.Size
 	}
 	for _, img := range f.Lock.Images {
 		for _, d := range img.Platforms {

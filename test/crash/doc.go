@@ -1,4 +1,5 @@
-// Package crash kills both programs with SIGKILL at random moments and looks at what is
+// Package crash kills both programs with SIGKILL at random moments and at chosen system
+// calls, takes space, descriptors and media from them, and looks at what is
 // left: no file under its final name unless it is whole, no tag whose blobs are missing,
 // and the same command again finishes the work without doing all of it anew.
 //

@@ -66,6 +66,8 @@ type server struct {
 	whole func(t *testing.T) // checks what is not in the registry: nothing that is there may be cut
 	pace  func(slow bool)
 	cut   func() int // uploads that broke off
+
+	repositories map[string]string // of the images, with their tags
 }
 
 // killedPush kills pushes to servers of one kind, each with a server of its own.
@@ -116,12 +118,12 @@ func (s *server) tags(t *testing.T) string {
 		s.whole(t)
 	}
 	n := 0
-	for repo, tag := range repositories {
+	for repo, tag := range s.repositories {
 		if s.follow(t, repo, tag, "") {
 			n++
 		}
 	}
-	return fmt.Sprintf("%d of %d tags", n, len(repositories))
+	return fmt.Sprintf("%d of %d tags", n, len(s.repositories))
 }
 
 // follow fetches a manifest and looks for all that it refers to; a tag may be missing,
@@ -201,13 +203,19 @@ func (b slowBody) Read(p []byte) (int, error) {
 func TestKilledPushToRegistry(t *testing.T) { killedPush(t, startRegistry) }
 
 // startRegistry runs a registry that takes the images.
-func startRegistry(t *testing.T) *server {
+func startRegistry(t *testing.T) *server { return startRegistryWith(t, false) }
+
+// startRegistryWith runs one that may end each connection after one answer.
+func startRegistryWith(t *testing.T, closes bool) *server {
 	var slow atomic.Bool
 	var cut atomic.Int64
 	r := registrytest.Start(t, registrytest.Options{Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if slow.Load() {
 				time.Sleep(pause)
+			}
+			if closes {
+				w.Header().Set("Connection", "close")
 			}
 			if req.Body != http.NoBody {
 				req = req.Clone(req.Context()) // net/http looks at its own request's body
@@ -221,6 +229,8 @@ func startRegistry(t *testing.T) *server {
 		flags: []string{"--registry", r.Host, "--plain-http", r.Host, "--only", "image"},
 		pace:  slow.Store,
 		cut:   func() int { return int(cut.Load()) },
+
+		repositories: repositories,
 	}
 }
 
@@ -254,7 +264,10 @@ func startNexus(t *testing.T) func(t *testing.T) *server {
 		return &server{
 			v2:    n.RepositoryURL("docker-hosted") + "/v2",
 			flags: []string{"--nexus", n.URL},
-			env:   []string{"NEXUS_USERNAME=" + nexustest.Username, "NEXUS_PASSWORD=" + nexustest.Password},
+
+			repositories: repositories,
+
+			env: []string{"NEXUS_USERNAME=" + nexustest.Username, "NEXUS_PASSWORD=" + nexustest.Password},
 			pace: func(slow bool) {
 				if n.ClearFaults(); slow {
 					n.AddFault(nexustest.Fault{Name: "slow", Do: nexustest.Slow(pause)})

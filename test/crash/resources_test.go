@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -221,24 +220,6 @@ func TestSmallFileSystem(t *testing.T) {
 	for _, args := range [][]string{{"verify", s.bundle}, s.push(), s.audit()} {
 		if got := readOnly.end(t, args...); got.code != 0 {
 			t.Errorf("%s from a read-only medium: status %d\n%s", args[0], got.code, got.talk)
-		}
-	}
-}
-
-// Nothing of ours goes to TMPDIR.
-func TestTemporaryDirectoryDoesNotMatter(t *testing.T) {
-	s := newSite(t)
-	a := s.attempt(t)
-	a.program.env = append(slices.Clone(a.program.env), "TMPDIR=/does/not/exist")
-	if got := a.program.end(t, a.args...); got.code != 0 {
-		t.Errorf("build: status %d\n%s", got.code, got.talk)
-	}
-	a.again(t)
-	seeder := s.seeder
-	seeder.env = append(slices.Clone(seeder.env), "TMPDIR=/does/not/exist")
-	for _, args := range [][]string{{"verify", s.bundle}, s.push(), s.audit()} {
-		if got := seeder.end(t, args...); got.code != 0 {
-			t.Errorf("%s: status %d\n%s", args[0], got.code, got.talk)
 		}
 	}
 }

@@ -1,17 +1,23 @@
 package crash
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"airbundle/test/origin"
 )
@@ -124,5 +130,127 @@ func TestSignals(t *testing.T) {
 	w.bundler.run(t, 0, nil, "build", w.lock, "-o", path)
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, w.want) {
 		t.Errorf("the rerun made another archive (%v)", err)
+	}
+}
+
+// still sends signals to a command that is busy with what cannot be broken off, lets free end
+// that (nil: it lasts), and says how the command ended and how long after the last of both. Up
+// to then it must be at work.
+func still(t *testing.T, cmd *exec.Cmd, free func(), signals ...syscall.Signal) (code int, took time.Duration) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	wait := func() {
+		select {
+		case <-ended:
+			t.Fatalf("one %v ended it (%v), though its work cannot be broken off", signals[0], cmd.ProcessState)
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+	var last time.Time
+	for i, sig := range signals {
+		if i > 0 {
+			wait()
+		}
+		last = time.Now()
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if free != nil {
+		wait()
+		last = time.Now()
+		free()
+	}
+	select {
+	case <-ended:
+	case <-time.After(limit):
+		_ = cmd.Process.Kill()
+		<-ended
+		t.Error("it hangs")
+	}
+	return cmd.ProcessState.ExitCode(), time.Since(last)
+}
+
+// mute starts a command whose talk nobody reads: with room for some lines only, it comes to
+// stand in the middle of its work. What free does is to read.
+func mute(t *testing.T, cmd *exec.Cmd, at func() bool) (free func()) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	size, err := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, size-600)); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	for end := time.Now().Add(limit); !at(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			_ = cmd.Process.Kill()
+			t.Fatal("it does not come to work")
+		}
+	}
+	time.Sleep(300 * time.Millisecond) // it stands now
+	return func() { go func() { _, _ = io.Copy(io.Discard, r) }() }
+}
+
+// The first signal waits for what cannot be broken off, the second ends the program at once;
+// nothing is torn by either.
+func TestSecondSignal(t *testing.T) {
+	w := newQuickWorkshop(t)
+	w.bundler.env = append(w.bundler.env, "BUNDLER_OUTPUT=text")
+	for _, signals := range [][]syscall.Signal{{syscall.SIGINT}, {syscall.SIGTERM}, {syscall.SIGINT, syscall.SIGINT}, {syscall.SIGINT, syscall.SIGTERM}} {
+		t.Run(fmt.Sprint("build ", signals), func(t *testing.T) {
+			a := w.attempt(t)
+			cmd := a.program.command(t, a.args...)
+			free := mute(t, cmd, func() bool {
+				journal, _ := os.ReadFile(a.paths[3])
+				return bytes.Contains(journal, []byte("filled "))
+			})
+			if len(signals) > 1 {
+				free = nil
+			}
+			code, took := still(t, cmd, free, signals...)
+			t.Logf("status %d after %v", code, took.Round(time.Millisecond))
+			if want := 128 + int(signals[len(signals)-1]); code != want || took > soon || free == nil && took > time.Second {
+				t.Errorf("status %d after %v, want %d", code, took, want)
+			}
+			if exists(t, a.paths[1]) || !exists(t, a.paths[2]) {
+				t.Error("it was not in the middle of its work")
+			}
+			a.again(t)
+		})
+	}
+	f := work(t)
+	f.AddFile("heavy/huge.bin", make([]byte, 64<<20)) // more than what sockets hold
+	serve := program{name: "seeder"}.command(t, "serve", f.Build(t), "--listen", "127.0.0.1:0")
+	out, err := serve.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := serve.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	_, url, found := strings.Cut(strings.TrimSpace(line), " on ")
+	if err != nil || !found {
+		t.Fatalf("%q, %v", line, err)
+	}
+	resp, err := http.Get(url + "repository/raw-hosted/heavy/huge.bin")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	defer resp.Body.Close() // an open download, of which nothing more is read
+	if code, took := still(t, serve, nil, syscall.SIGTERM, syscall.SIGTERM); code != 143 || took > time.Second {
+		t.Errorf("serve: status %d after %v", code, took)
 	}
 }

@@ -136,7 +136,7 @@ func TestTornBlobsInRegistry(t *testing.T) {
 	path := bundle(t)
 	dir := t.TempDir()
 	r := registrytest.Start(t, registrytest.Options{Dir: dir})
-	s := &server{v2: r.URL.String() + "/v2", flags: []string{"--registry", r.Host, "--plain-http", r.Host, "--only", "image"}}
+	s := &server{v2: r.URL.String() + "/v2", flags: []string{"--registry", r.Host, "--plain-http", r.Host, "--only", "image"}, repositories: repositories}
 	a := attempts(path, func(*testing.T) *server { return s })(t)
 	a.again(t)
 	layer := noise("amd640", 200_000)

@@ -27,6 +27,8 @@ import (
 type Options struct {
 	// Rate is how many bytes a second each body gets at most; 0 means no limit.
 	Rate int
+	// Close ends each connection after one answer.
+	Close bool
 }
 
 // A Server is a running origin. It ends with its test.
@@ -39,6 +41,7 @@ type Server struct {
 	files   map[string][]byte        // by path
 	tags    map[string]digest.Digest // by repository:tag
 	rate    int
+	close   bool
 
 	sent atomic.Int64 // bytes of large bodies
 
@@ -51,7 +54,7 @@ type Server struct {
 // names this server.
 func Start(t testing.TB, f *bundletest.Fixture, o Options) *Server {
 	t.Helper()
-	s := &Server{fixture: f, files: map[string][]byte{}, tags: map[string]digest.Digest{}, rate: o.Rate, gate: make(chan struct{})}
+	s := &Server{fixture: f, files: map[string][]byte{}, tags: map[string]digest.Digest{}, rate: o.Rate, close: o.Close, gate: make(chan struct{})}
 	close(s.gate)
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
@@ -131,6 +134,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	body := &body{ResponseWriter: w, s: s, method: r.Method, path: r.URL.Path, gate: s.gate}
 	s.mu.Unlock()
+	if s.close {
+		w.Header().Set("Connection", "close")
+	}
 	rest, image := strings.CutPrefix(r.URL.Path, "/v2/")
 	raw, mediaType := s.files[r.URL.Path], "application/octet-stream"
 	switch {

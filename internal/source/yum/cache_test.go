@@ -3,10 +3,13 @@ package yum
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airbundle/internal/rpm"
 )
 
 func TestDerivedForms(t *testing.T) {
@@ -97,5 +100,13 @@ func TestUnwritableEntry(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
 		t.Errorf("left in the directory for temporary files: %v", left)
+	}
+}
+
+// Without a cache the place is below TMPDIR, and an error says so.
+func TestPlaceWithoutTMPDIR(t *testing.T) {
+	t.Setenv("TMPDIR", "/does/not/exist")
+	if _, _, err := (cache{}).place(rpm.Checksum{Type: "sha256", Value: "ab"}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "TMPDIR") {
+		t.Errorf("%v", err)
 	}
 }

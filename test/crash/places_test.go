@@ -1,0 +1,91 @@
+package crash
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Nothing of ours goes to TMPDIR, be it absent, full, or a place where nothing can be run.
+func TestTemporaryDirectoryDoesNotMatter(t *testing.T) {
+	s := newSite(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tmp := t.TempDir()
+	for what, c := range map[string]struct{ dir, mount string }{
+		"absent":    {"/does/not/exist", ""},
+		"a file":    {file, ""},
+		"full":      {tmp, "mount -t tmpfs -o size=4k,mode=700 none %s && head -c 4096 /dev/zero >%[1]s/filler"},
+		"noexec":    {tmp, "mount -t tmpfs -o noexec none %s"},
+		"read-only": {tmp, "mount -t tmpfs -o ro none %s"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			in := func(p program) program {
+				p.env = append(slices.Clone(p.env), "TMPDIR="+c.dir)
+				if c.mount != "" {
+					p = mounted(t, p, fmt.Sprintf(c.mount, c.dir))
+				}
+				return p
+			}
+			a := s.attempt(t)
+			key := filepath.Join(t.TempDir(), "k")
+			for _, step := range []struct {
+				program program
+				args    []string
+			}{
+				{a.program, a.args}, {a.program, []string{"keygen", "-o", key}}, {a.program, append(a.args, "--sign", key+".key")},
+				{s.seeder, []string{"verify", a.paths[1], "--key", key + ".pub"}}, {s.seeder, s.push()}, {s.seeder, append(s.audit(), "--deep")},
+			} {
+				if got := in(step.program).end(t, step.args...); got.code != 0 {
+					t.Errorf("%v: status %d\n%s", step.args, got.code, got.talk)
+				}
+			}
+			if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+				t.Errorf("left below TMPDIR: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// A full device under what is written beside an archive: no success, nothing torn, nothing
+// left; a push that cannot remember its serial says so.
+func TestFullPlaces(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	full := fmt.Sprintf("mount -t tmpfs -o size=4k,mode=700 none %s && head -c 4096 /dev/zero >%[1]s/filler", dir)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	seven := bundleOf(t, "demo")
+	for what, c := range map[string]struct {
+		program program
+		args    []string
+		code    int
+		says    string
+	}{
+		"receipt": {s.seeder, append(s.audit(), "--receipt", at("site.json")), 9, at("site.json")},
+		"root":    {s.bundler, []string{"inspect", s.bundle, "--root", at("root.json")}, 9, at("root.json")},
+		"export":  {s.bundler, []string{"export", s.lock, "--format", "cyclonedx", "-o", at("bom.json")}, 9, at("bom.json")},
+		"keygen":  {s.bundler, []string{"keygen", "-o", at("k")}, 9, at("k.key")},
+		"serials": {s.seeder, append([]string{"push", seven, "--state-dir", dir}, s.registry.flags...), 0, "NOT remembered"},
+		"stdout":  {s.seeder, append(s.audit(), "--output", "json"), 9, "write the result"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			mount := full + `; "$0" "$@"; code=$?; echo "left: "$(ls -A ` + dir + `) >&2; exit $code`
+			if what == "stdout" {
+				mount = full + " && exec >" + at("report.json")
+			}
+			got := mounted(t, c.program, mount).end(t, c.args...)
+			if got.code != c.code || !strings.Contains(got.talk, c.says) || !strings.Contains(got.talk, "no space left") {
+				t.Errorf("status %d, want %d and %q\n%s", got.code, c.code, c.says, got.talk)
+			}
+			_, left, _ := strings.Cut(got.talk, "left: ")
+			if left = strings.TrimSpace(left); left != "filler" && left != "filler serials.lock" && what != "stdout" {
+				t.Errorf("left: %s", left)
+			}
+		})
+	}
+}

@@ -78,8 +78,12 @@ func (t *temporary) fill(perm fs.FileMode, write func(io.Writer) error) error {
 	return cmp.Or(err, t.Close())
 }
 
-// sweep removes the temporary files for base in dir that no process holds. What cannot be
-// read, locked or removed stays: it is in nobody's way.
+// Sweep removes what dead processes left in dir, for whatever name: in a directory that is
+// ours alone, where names come from contents and are not written again.
+func Sweep(dir string) { sweep(dir, "") }
+
+// sweep removes the temporary files for base ("": for any) in dir that no process holds. What
+// cannot be read, locked or removed stays: it is in nobody's way.
 func sweep(dir, base string) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -88,12 +92,21 @@ func sweep(dir, base string) {
 	names, _ := d.Readdirnames(-1) // those before an error do
 	d.Close()
 	for _, name := range names {
-		middle, ok := strings.CutPrefix(name, "."+base+".")
-		middle, same := strings.CutSuffix(middle, suffix)
-		if ok && same && middle != "" && strings.Trim(middle, "0123456789") == "" {
+		if of, ok := forWhat(name); ok && (of == base || base == "") {
 			removeDead(filepath.Join(dir, name))
 		}
 	}
+}
+
+// forWhat returns the NAME in the name of a temporary file, ".NAME.<digits>.airbundle".
+func forWhat(name string) (base string, ok bool) {
+	rest, hidden := strings.CutPrefix(name, ".")
+	rest, ours := strings.CutSuffix(rest, suffix)
+	dot := strings.LastIndexByte(rest, '.')
+	if !hidden || !ours || dot < 1 || dot == len(rest)-1 || strings.Trim(rest[dot+1:], "0123456789") != "" {
+		return "", false
+	}
+	return rest[:dot], true
 }
 
 // removeDead removes a file unless a process holds it. Only who has the lock removes, and only

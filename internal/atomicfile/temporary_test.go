@@ -59,6 +59,30 @@ func TestLeftoversGo(t *testing.T) {
 	}
 }
 
+// In a directory of ours alone, those of all names go.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	stay := []string{"f", ".airbundle", "..1.airbundle", ".f.1.airbundlex", ".f.1", "a.1.airbundle", ".1.airbundle"}
+	for _, name := range append([]string{".a.1.airbundle", ".f.22.airbundle", ".a.b.3.airbundle"}, stay...) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := Write(path, 0o600, func(io.Writer) error {
+		Sweep(dir)
+		return nil
+	})
+	if err != nil {
+		t.Errorf("what is being written went, too: %v", err)
+	}
+	slices.Sort(stay)
+	if got := names(t, dir); !slices.Equal(got, stay) {
+		t.Errorf("%q\nwant %q", got, stay)
+	}
+	Sweep(filepath.Join(dir, "absent"))
+}
+
 // What another process is writing stays: its lock says so, until it has given the name.
 func TestFilesInTheMakingStay(t *testing.T) {
 	dir := t.TempDir()

@@ -63,8 +63,8 @@ func TestNoDescriptorAtAnyCall(t *testing.T) {
 	}
 	for name, attempt := range map[string]func(*testing.T) attempt{"build": w.attempt, "push": attempts(path, start)} {
 		for _, c := range []campaign{
-			{what: "error=EMFILE", says: "ulimit -n", n: 160, few: 6, distinct: 100, every: 4},
-			{what: "error=ENFILE", says: "fs.file-max", n: 24, few: 2, every: 4},
+			{what: "error=EMFILE", says: "ulimit -n", n: 160, few: 5, distinct: 100, every: 4},
+			{what: "error=ENFILE", says: "fs.file-max", n: 24, few: 1, every: 4},
 		} {
 			c.calls, c.stays, c.codes = []string{"openat", "socket"}, true, []int{0, 3, 6, 9}
 			t.Run(name+" "+c.what, func(t *testing.T) { c.run(t, attempt) })

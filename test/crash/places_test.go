@@ -24,6 +24,9 @@ func TestTemporaryDirectoryDoesNotMatter(t *testing.T) {
 		"noexec":    {tmp, "mount -t tmpfs -o noexec none %s"},
 		"read-only": {tmp, "mount -t tmpfs -o ro none %s"},
 	} {
+		if os.Getenv("AIRBUNDLE_FAULTS") != full && what != "absent" && what != "full" {
+			continue
+		}
 		t.Run(what, func(t *testing.T) {
 			in := func(p program) program {
 				p.env = append(slices.Clone(p.env), "TMPDIR="+c.dir)
@@ -88,4 +91,95 @@ func TestFullPlaces(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A write that fails in whatever small file, or in what is printed, is told; a file that is
+// there is whole.
+func TestEachWriteOfSmallFilesFails(t *testing.T) {
+	s := newSite(t)
+	for what, c := range map[string]struct {
+		program program
+		args    []string // and where to, at last
+		call    string   // that fails; most writes of an audit are to its server
+		same    bool     // each run writes the same
+	}{
+		"root":    {s.bundler, []string{"inspect", s.bundle, "--root"}, "write", true},
+		"export":  {s.bundler, []string{"export", s.lock, "--format", "cyclonedx", "-o"}, "write", true},
+		"receipt": {s.seeder, append(s.audit(), "--receipt"), "fsync", true},
+		"keygen":  {s.bundler, []string{"keygen", "-o"}, "write", false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			want := filepath.Join(t.TempDir(), "out.json")
+			c.program.run(t, 0, nil, append(c.args, want)...)
+			whole, err := os.ReadFile(want)
+			if c.same && err != nil {
+				t.Fatal(err)
+			}
+			told := 0
+			for nth := 1; nth <= 4; nth++ {
+				out := filepath.Join(t.TempDir(), "out.json")
+				got := c.program.disturb(t, fault{call: c.call, nth: nth, what: "error=EIO"}, append(c.args, out))
+				if !got.fault || runtimeTalk.MatchString(got.talk) {
+					continue
+				}
+				if got.code != 0 {
+					told++
+				}
+				if got.code != 0 && (got.code != 9 || !strings.Contains(got.talk, "input/output error")) {
+					t.Errorf("write %d: status %d\n%s", nth, got.code, got.talk)
+				}
+				if raw, err := os.ReadFile(out); c.same && (err == nil || got.code == 0) && string(raw) != string(whole) {
+					t.Errorf("write %d: status %d, and the file is torn or not there (%v)", nth, got.code, err)
+				}
+				if left, err := filepath.Glob(filepath.Join(filepath.Dir(out), ".*")); err != nil || len(left) > 0 {
+					t.Errorf("write %d: left %v", nth, left)
+				}
+			}
+			if told == 0 {
+				t.Error("no write that fails is told")
+			}
+		})
+	}
+}
+
+// A lock that is killed while it is written leaves none, or a whole one; the next run leaves
+// nothing else.
+func TestKilledLock(t *testing.T) {
+	w := newQuickWorkshop(t)
+	images := "images:\n"
+	for repo, tag := range repositories {
+		images += fmt.Sprintf("  - source: %s/%s:%s\n", w.src.Host, repo, tag)
+	}
+	request := "apiVersion: airbundle/v1\nkind: Request\nname: wishes\narches: [x86_64]\n" + images
+	var want []byte
+	start := func(t *testing.T) attempt {
+		dir := t.TempDir()
+		in, out := filepath.Join(dir, "request.yaml"), filepath.Join(dir, "out.lock.yaml")
+		if err := os.WriteFile(in, []byte(request), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"lock", in, "-o", out}
+		return attempt{
+			program: w.bundler, args: args, paths: []string{dir, in, out},
+			check: func(t *testing.T, ended met) {
+				t.Helper()
+				if raw, err := os.ReadFile(out); (err == nil || ended.code == 0) && string(raw) != string(want) {
+					t.Errorf("status %d, and the lock is torn or not there (%v)", ended.code, err)
+				}
+			},
+			again: func(t *testing.T) {
+				t.Helper()
+				w.bundler.run(t, 0, nil, args...)
+				if raw, err := os.ReadFile(out); err != nil || want != nil && string(raw) != string(want) {
+					t.Errorf("the rerun wrote another lock (%v)", err)
+				} else {
+					want = raw
+				}
+				onlyLeft(t, in, out)
+			},
+		}
+	}
+	start(t).again(t)
+	c := campaign{what: "signal=SIGKILL", calls: []string{"fsync", "fchmod", "renameat", "flock", "getdents64", "close", "openat", "write"}, n: 24, few: 6, codes: []int{0, 137}}
+	c.run(t, start)
 }

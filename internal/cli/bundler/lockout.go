@@ -145,10 +145,11 @@ func writeLock(file string, out lockOutcome) error {
 	if err := atomicfile.WriteFile(file, out.encoded, 0o644); err != nil {
 		return err
 	}
+	side, left := sideDir(file), sideFiles(out.Lock)
+	atomicfile.Sweep(filepath.Join(dir, filepath.FromSlash(side)))
 	if out.old == nil {
 		return nil
 	}
-	side, left := sideDir(file), sideFiles(out.Lock)
 	for _, name := range sideFiles(out.old) {
 		if path.Dir(name) != side || slices.Contains(left, name) {
 			continue

@@ -170,6 +170,17 @@ func Usage(format string, args ...any) error {
 	return report.WithClass(report.ClassUsage, fmt.Errorf(format, args...))
 }
 
+// FlagFile is the error of reading a file that a flag names. That the name leads to no file
+// is a matter of the command line, what the machine refuses is not.
+func FlagFile(flag string, err error) error {
+	err = fmt.Errorf("%s: %w", flag, err)
+	nowhere := []syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP, syscall.ENAMETOOLONG}
+	if no, ok := errors.AsType[syscall.Errno](err); ok && !slices.Contains(nowhere, no) {
+		return err
+	}
+	return report.WithClass(report.ClassUsage, err)
+}
+
 // NotEmpty refuses flags that were given, or set by a variable, and say nothing: whoever
 // writes --root "$ROOT" and never set ROOT asked for a check, and must not go without.
 func NotEmpty(flags *pflag.FlagSet, names ...string) error {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -69,5 +70,48 @@ func TestNoDescriptorAtAnyCall(t *testing.T) {
 			c.calls, c.stays, c.codes = []string{"openat", "socket"}, true, []int{0, 3, 6, 9}
 			t.Run(name+" "+c.what, func(t *testing.T) { c.run(t, attempt) })
 		}
+	}
+}
+
+// Where a key or the memory of serials cannot be read, nothing is trusted for want of it: a
+// bundle that is refused stays refused, whichever call fails.
+func TestNothingIsTrustedForWantOfFiles(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	key, state := filepath.Join(dir, "k"), filepath.Join(dir, "state")
+	s.bundler.run(t, 0, nil, "keygen", "-o", key)
+	newer := bundleOf(t, s.fixture.Lock.Name)
+	s.seeder.run(t, 0, nil, append([]string{"push", newer, "--state-dir", state}, s.registry.flags...)...)
+	for what, c := range map[string]struct {
+		env  []string
+		args []string
+	}{
+		"keys":    {[]string{"SEEDER_KEY=" + key + ".pub"}, nil},
+		"serials": {nil, []string{"--state-dir", state}},
+	} {
+		p := s.seeder
+		p.env = append(slices.Clone(p.env), c.env...)
+		args := append([]string{"verify", s.bundle, "--jobs", "1"}, c.args...)
+		if got := p.end(t, args...); got.code != 5 {
+			t.Fatalf("%s: status %d\n%s", what, got.code, got.talk)
+		}
+		codes := map[int]int{}
+		for _, call := range []string{"openat", "read", "newfstatat", "fstat"} {
+			for _, errno := range []string{"EMFILE", "EIO", "EACCES"} {
+				for nth := 1; nth <= 40; nth++ {
+					got := p.disturb(t, fault{call: call, nth: nth, what: "error=" + errno}, args)
+					if !got.fault {
+						break
+					}
+					if codes[got.code]++; got.code != 5 && got.code != 9 && got.code != 4 && !runtimeTalk.MatchString(got.talk) {
+						t.Errorf("%s: %s %d %s: status %d\n%s", what, call, nth, errno, got.code, got.talk)
+					}
+					if os.Getenv("AIRBUNDLE_FAULTS") != full {
+						nth += 2
+					}
+				}
+			}
+		}
+		t.Logf("%s: %v", what, codes)
 	}
 }

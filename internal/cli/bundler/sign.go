@@ -10,7 +10,6 @@ import (
 
 	"airbundle/internal/atomicfile"
 	"airbundle/internal/cli"
-	"airbundle/internal/report"
 	"airbundle/internal/signature"
 )
 
@@ -33,7 +32,7 @@ func newSigner(keyFile, out string) (*signer, error) {
 		return nil, fmt.Errorf("--sign: %w", err)
 	}
 	if err != nil {
-		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--sign: %w", err))
+		return nil, cli.FlagFile("--sign", err)
 	}
 	if out == "" {
 		return s, nil // a dry run

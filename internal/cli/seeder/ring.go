@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"airbundle/internal/cli"
 	"airbundle/internal/report"
 	"airbundle/internal/signature"
 )
@@ -96,7 +97,7 @@ func namedKeys(path string) ([]signature.PublicKey, error) {
 		return nil, fmt.Errorf("--key: %w", err)
 	}
 	if err != nil {
-		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("--key: %w", err))
+		return nil, cli.FlagFile("--key", err)
 	}
 	return keys, nil
 }

@@ -106,12 +106,12 @@ const maxSignKey = 1 << 20
 func readKey(flag, path string) ([]byte, error) {
 	f, _, err := regular.Open(path)
 	if err != nil {
-		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("%s: %w", flag, err))
+		return nil, cli.FlagFile(flag, err)
 	}
 	defer f.Close()
 	armored, err := digestio.ReadCapped(f, -1, maxSignKey)
 	if err != nil {
-		return nil, report.WithClass(report.ClassUsage, fmt.Errorf("%s %s: %w", flag, path, err))
+		return nil, cli.FlagFile(flag+" "+path, err)
 	}
 	return armored, nil
 }

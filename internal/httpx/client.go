@@ -11,7 +11,14 @@ import (
 const maxRedirects = 10
 
 // ErrDowngrade says that a server tried to lead an https request to plain http.
-var ErrDowngrade = errors.New("redirect from https to http refused")
+var ErrDowngrade error = downgradeError{}
+
+type downgradeError struct{}
+
+func (downgradeError) Error() string { return "redirect from https to http refused" }
+
+// ExitCode is that of report.ClassRefused, a package above this one.
+func (downgradeError) ExitCode() int { return 7 }
 
 // NewClient returns a client over t. It follows at most 10 redirects, takes
 // Authorization, Cookie, Proxy-Authorization and Referer off once one leads to

@@ -25,15 +25,23 @@ type FormatError struct {
 	Entry   string          // tar entry concerned; empty when it is the file as a whole
 	Digests []digest.Digest // blobs that cannot be whole because of it
 	Msg     string
-	Err     error // what the reading met, in Msg too; nil when the bytes themselves are wrong
+	Todo    string // what to do about it, where that is more than to copy the file again
+	Err     error  // what the reading met, in Msg too; nil when the bytes themselves are wrong
 }
 
 func (e *FormatError) Error() string {
-	if e.Entry == "" {
-		return fmt.Sprintf("%s: at byte %d: %s", e.Path, e.Offset, e.Msg)
+	msg := e.Msg
+	if e.Todo != "" {
+		msg += "; " + e.Todo
 	}
-	return fmt.Sprintf("%s: at byte %d: entry %q: %s", e.Path, e.Offset, e.Entry, e.Msg)
+	if e.Entry == "" {
+		return fmt.Sprintf("%s: at byte %d: %s", e.Path, e.Offset, msg)
+	}
+	return fmt.Sprintf("%s: at byte %d: entry %q: %s", e.Path, e.Offset, e.Entry, msg)
 }
+
+// Advice returns what to do about it, for reports.
+func (e *FormatError) Advice() string { return e.Todo }
 
 // Unwrap returns what the reading met.
 func (e *FormatError) Unwrap() error { return e.Err }

@@ -135,7 +135,7 @@ func (s *scanner) rootHeader() (int64, error) {
 	case firstErr != nil && !errors.Is(firstErr, io.EOF) && !isIndex:
 		return 0, s.unreadable(0, ocispec.ImageLayoutFile, "its header", firstErr)
 	case !ours && !isIndex:
-		return 0, s.errorf(0, "", "%s", notTar(first[:]))
+		return 0, notTar(s.path, first[:])
 	case err == nil && name == ocispec.ImageIndexFile && !isIndex:
 		return 0, s.errorf(indexHeader, name, "%d bytes, more than the %d allowed", size, manifest.MaxTable)
 	case !isIndex && second.checksumOK() && cString(second.name()) != ocispec.ImageIndexFile:

@@ -80,7 +80,7 @@ func (t *tarReader) entries() error {
 			return err
 		}
 		if b.zero() && t.at == 0 {
-			return t.errorf("", "%s", notTar(b[:]))
+			return notTar(t.path, b[:])
 		}
 		if b.zero() {
 			if ext.count > 0 {
@@ -90,7 +90,7 @@ func (t *tarReader) entries() error {
 		}
 		if !b.checksumOK() {
 			if t.at == 0 {
-				return t.errorf("", "%s", notTar(b[:]))
+				return notTar(t.path, b[:])
 			}
 			return t.errorf("", "not a tar header, or one that is damaged")
 		}

@@ -25,9 +25,17 @@ type LockedError struct {
 
 func (e *LockedError) Error() string {
 	if e.PID == 0 {
-		return fmt.Sprintf("%s: another process is writing it: wait until it has ended", e.Path)
+		return fmt.Sprintf("%s: another process is writing it: %s", e.Path, e.Advice())
 	}
-	return fmt.Sprintf("%s: process %d on %s is writing it: wait until it has ended, or end it", e.Path, e.PID, e.Host)
+	return fmt.Sprintf("%s: process %d on %s is writing it: %s", e.Path, e.PID, e.Host, e.Advice())
+}
+
+// Advice says what to do, for reports.
+func (e *LockedError) Advice() string {
+	if e.PID == 0 {
+		return "wait until it has ended"
+	}
+	return "wait until it has ended, or end it"
 }
 
 // A journal stands beside an unfinished archive. Its first line names the version,

@@ -23,7 +23,7 @@ import (
 	"airbundle/manifest"
 )
 
-var errImagesOnly = report.WithClass(report.ClassUsage, errors.New("a plain registry holds images only: audit a Nexus with --nexus, or select --only image"))
+var errImagesOnly = report.WithClass(report.ClassUsage, report.Advise(errors.New("a plain registry holds images only"), "audit a Nexus with --nexus, or select --only image"))
 
 // assets audits RPMs, files and charts.
 func (r *run) assets(ctx context.Context, items []target.Item) {

@@ -108,7 +108,7 @@ func Run(ctx context.Context, b *manifest.Bundle, items []target.Item, to Target
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	r := &run{bundle: b, to: to, o: o, stop: stop, rep: &report.Report{Command: "audit", Bundle: b.Root.Digest, Name: b.Table.Name}}
+	r := &run{bundle: b, to: to, o: o, stop: stop, rep: &report.Report{Command: "audit", Bundle: b.Root.Digest, Name: b.Table.Name, Place: to.Name}}
 	if o.Receipt != nil {
 		r.ledger = newLedger()
 	}
@@ -162,9 +162,10 @@ func (r *run) judge(rec *report.Record, err error) {
 	case report.ClassContent:
 		rec.State, rec.Reason, rec.Class = report.Different, err.Error(), class
 	default:
-		rec.State, rec.Reason, rec.Next, rec.Class = report.Unknown, err.Error(), report.Advice(err), class
+		rec.State, rec.Class = report.Unknown, class
+		rec.Reason, rec.Next = report.Explain(err)
 		if _, later := errors.AsType[*refusedLogin](err); isUnauthorized(err) && !later {
-			rec.Reason += "; is there a login, and is it right?"
+			rec.Next = "is there a login, and is it right?"
 			r.stop(&refusedLogin{err}) // further tries would lock the account
 		}
 	}

@@ -218,14 +218,16 @@ func (r *run) extras(ctx context.Context) {
 func (r *run) cost(name string, c *contents) {
 	shown := cmp.Or(name, r.to.Name)
 	gap, _ := c.gap.Load().(string)
-	why := ""
+	why, next := "", ""
 	switch {
 	case c.err != nil:
-		why = "what it holds beside the bundle is not known: " + c.err.Error()
+		why, next = report.Explain(c.err)
+		why = "what it holds beside the bundle is not known: " + why
 	case !c.complete:
 		why = fmt.Sprintf("what it holds beside the bundle is known in part: after %d pages of its list the rest was not asked for; --exact and --receipt read all", c.pages)
 	case gap != "":
-		why = fmt.Sprintf("what it holds beside the bundle is not known: its list lacks %s, which is there; may this login see all of it?", gap)
+		why = fmt.Sprintf("what it holds beside the bundle is not known: its list lacks %s, which is there", gap)
+		next = "may this login see all of it?"
 	}
 	asked := ""
 	if c.format != "docker" {
@@ -241,7 +243,9 @@ func (r *run) cost(name string, c *contents) {
 		if c.err != nil {
 			class = cmp.Or(report.Classify(c.err), class)
 		}
-		r.rep.Add(report.Record{Kind: "repository", Name: shown, State: report.Unknown, Reason: why, Class: class})
+		r.rep.Add(report.Record{Kind: "repository", Name: shown, State: report.Unknown, Reason: why, Next: next, Class: class})
+	case next != "":
+		r.note("%s: %s; %s", shown, why, next)
 	default:
 		r.note("%s: %s", shown, why)
 	}

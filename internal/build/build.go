@@ -22,6 +22,7 @@ import (
 	"airbundle/internal/digestio"
 	"airbundle/internal/plan"
 	"airbundle/internal/progress"
+	"airbundle/internal/report"
 	"airbundle/internal/workers"
 )
 
@@ -63,7 +64,8 @@ type Result struct {
 type BlobError struct {
 	Artifact string
 	Desc     ocispec.Descriptor
-	Err      error // joined, one per place that was tried
+	Places   []string // that were tried
+	Err      error    // joined, one per place and try
 }
 
 func (e *BlobError) Error() string {
@@ -73,8 +75,10 @@ func (e *BlobError) Error() string {
 // Unwrap returns the cause.
 func (e *BlobError) Unwrap() error { return e.Err }
 
-// Subject returns what a record of the error is about.
-func (e *BlobError) Subject() (artifact string, d digest.Digest) { return e.Artifact, e.Desc.Digest }
+// Subject returns what a record of the error is about, and where it should have come from.
+func (e *BlobError) Subject() report.Record {
+	return report.Record{Kind: "blob", Name: e.Artifact, Digest: e.Desc.Digest, Place: strings.Join(e.Places, ", ")}
+}
 
 // Run builds the archive of p at path. Where that archive stands already, it is read and
 // checked, and nothing is fetched; any other file at path is replaced at the very end.
@@ -175,7 +179,7 @@ func fill(ctx context.Context, w *archive.Writer, p *plan.Plan, sink progress.Si
 		g.Go(func() error {
 			b := byDigest[desc.Digest]
 			if err := fetch(ctx, w, b, sink, o); err != nil {
-				failed[i] = &BlobError{b.Artifact, desc, err}
+				failed[i] = &BlobError{b.Artifact, desc, places(b), err}
 			} else if !b.Local {
 				bytes.Add(desc.Size)
 				blobs.Add(1)
@@ -189,6 +193,13 @@ func fill(ctx context.Context, w *archive.Writer, p *plan.Plan, sink progress.Si
 		return fmt.Errorf("build stopped, the same command goes on where it was: %w", err)
 	}
 	return errors.Join(failed...)
+}
+
+func places(b plan.Blob) (all []string) {
+	for _, o := range b.Origins {
+		all = append(all, o.Place)
+	}
+	return all
 }
 
 // fetch tries the blob's origins in turn until one gives the right content.

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 	root.SetArgs(args)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		started = true
-		return fromEnvironment(cmd.Flags(), strings.ToUpper(root.Name()))
+		return errors.Join(fromEnvironment(cmd.Flags(), strings.ToUpper(root.Name())), notEmpty(cmd.Flags()))
 	}
 	cmd, err := root.ExecuteContextC(ctx)
 	if p, ok := s.Out.(*printer); ok && err == nil {
@@ -122,11 +123,10 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 	code := exitCode(err, started)
 	if _, told := errors.AsType[*ResultError](err); err != nil && !told {
 		printError(s.Err, root.Name(), err)
-		if advice := report.Advice(err); advice != "" {
-			fmt.Fprintf(s.Err, "%s: %s\n", root.Name(), advice)
-		}
 		if code == int(report.ClassUsage) && !started {
 			fmt.Fprintf(s.Err, "Run '%s --help' for usage.\n", cmd.CommandPath())
+		} else if next := nextSteps(cmd.Name(), err); next != "" {
+			fmt.Fprintf(s.Err, "%s: next: %s\n", root.Name(), next)
 		}
 	}
 	return code
@@ -137,13 +137,28 @@ const maxErrors = 1000
 
 // printError prints each of joined errors on a line of its own, and counts the rest.
 func printError(w io.Writer, name string, err error) {
-	lines := strings.Split(strings.TrimRight(err.Error(), "\n"), "\n")
+	lines := slices.DeleteFunc(strings.Split(err.Error(), "\n"), func(line string) bool { return line == "" })
 	for _, line := range lines[:min(len(lines), maxErrors)] {
 		fmt.Fprintf(w, "%s: %s\n", name, line)
 	}
 	if more := len(lines) - maxErrors; more > 0 {
 		fmt.Fprintf(w, "%s: and %d more that are not listed\n", name, more)
 	}
+}
+
+// nextSteps says what to do about an error whose message does not end with that, the same
+// as a report has it.
+func nextSteps(command string, err error) string {
+	var all []string
+	for _, part := range parts(err) {
+		_, next := report.Explain(part)
+		told := next != "" && strings.Contains(part.Error(), next)
+		next = cmp.Or(next, report.NextStep(command, report.Failed, report.Class(exitCode(part, true))))
+		if !told && !slices.Contains(all, next) {
+			all = append(all, next)
+		}
+	}
+	return strings.Join(all, "; or: ")
 }
 
 // exitCode derives the exit code from an error; started is false while the command
@@ -170,31 +185,37 @@ func Usage(format string, args ...any) error {
 	return report.WithClass(report.ClassUsage, fmt.Errorf(format, args...))
 }
 
-// FlagFile is the error of reading a file that a flag names. That the name leads to no file
-// is a matter of the command line, what the machine refuses is not.
+// FlagFile is the error of reading a file that a flag names. What the system says of it is a
+// matter of this machine, also that there is none; anything else is of the command line.
 func FlagFile(flag string, err error) error {
 	err = fmt.Errorf("%s: %w", flag, err)
-	nowhere := []syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP, syscall.ENAMETOOLONG}
-	if no, ok := errors.AsType[syscall.Errno](err); ok && !slices.Contains(nowhere, no) {
+	if report.Classify(err) == report.ClassLocal {
 		return err
 	}
 	return report.WithClass(report.ClassUsage, err)
 }
 
-// NotEmpty refuses flags that were given, or set by a variable, and say nothing: whoever
-// writes --root "$ROOT" and never set ROOT asked for a check, and must not go without.
-func NotEmpty(flags *pflag.FlagSet, names ...string) error {
+// MayBeEmpty marks a flag whose empty value says something.
+func MayBeEmpty(flags *pflag.FlagSet, name string) {
+	_ = flags.SetAnnotation(name, mayBeEmpty, nil) // fails for a name that is none, which Lookup shows in tests
+}
+
+const mayBeEmpty = "airbundle_may_be_empty"
+
+// notEmpty refuses flags that were given, or set by a variable that counts, and say nothing:
+// whoever writes --root "$ROOT" and never set ROOT asked for a check, and must not go without;
+// --arch "$ARCH" must not mean all of them.
+func notEmpty(flags *pflag.FlagSet) error {
 	var errs []error
-	for _, name := range names {
-		f := flags.Lookup(name)
+	flags.Visit(func(f *pflag.Flag) {
 		values := []string{f.Value.String()}
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			values = list.GetSlice()
 		}
-		if f.Changed && (len(values) == 0 || slices.Contains(values, "")) {
-			errs = append(errs, Usage("--%s is given and empty, as by a variable that is not set: give a value, or leave it out", name))
+		if _, may := f.Annotations[mayBeEmpty]; !may && (len(values) == 0 || slices.Contains(values, "")) {
+			errs = append(errs, Usage("--%s is given and empty, as by a variable that is not set: give a value, or leave it out", f.Name))
 		}
-	}
+	})
 	return errors.Join(errs...)
 }
 
@@ -204,7 +225,7 @@ func fromEnvironment(flags *pflag.FlagSet, prefix string) error {
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := prefix + "_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := os.LookupEnv(name)
-		if !ok || f.Changed || f.Name == "help" || f.Name == "version" {
+		if !ok || f.Changed || f.Name == "help" || f.Name == "version" || value == "" && saysNothing(f) {
 			return
 		}
 		err := flags.Set(f.Name, value)
@@ -216,6 +237,17 @@ func fromEnvironment(flags *pflag.FlagSet, prefix string) error {
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// narrowing are the flags without which more is taken: what they leave out must not be let
+// in by a variable that is there and empty.
+var narrowing = []string{"root", "key", "signature", "sign", "arch", "only", "group"}
+
+// saysNothing says whether a variable for the flag that is set and empty counts as not set.
+func saysNothing(f *pflag.Flag) bool {
+	_, may := f.Annotations[mayBeEmpty]
+	_, list := f.Value.(pflag.SliceValue)
+	return !may && (list || f.Value.Type() == "string") && !slices.Contains(narrowing, f.Name)
 }
 
 // Version is the module's version as the build stamped it, with the commit it was

@@ -52,8 +52,9 @@ func TestExitCodes(t *testing.T) {
 		{&digestio.MismatchError{}, 4},
 		{fmt.Errorf("x: %w", &archive.FormatError{Msg: "m"}), 4},
 		{fmt.Errorf("x: %w", archive.ErrNotBundle), 4},
-		{FlagFile("--key", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}), 2},
-		{FlagFile("--key", &fs.PathError{Op: "open", Path: "x", Err: errors.New("not a regular file")}), 2},
+		{FlagFile("--key", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}), 9},
+		{FlagFile("--key", &fs.PathError{Op: "open", Path: "x", Err: errors.New("not a regular file")}), 9},
+		{FlagFile("--key", errors.New("too long")), 2},
 		{FlagFile("--key", &fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}), 9},
 		{FlagFile("--key", &fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}), 9},
 		{report.WithClass(report.ClassTrust, errors.New("x")), 5},
@@ -98,14 +99,15 @@ func TestEnvironment(t *testing.T) {
 
 func TestEachErrorHasItsLine(t *testing.T) {
 	_, _, talk := runWith(t, errors.Join(errors.New("one"), errors.New("two")), "do", "x")
-	if talk != "tool: one\ntool: two\n" {
+	const last = "tool: next: this is a fault in the program: keep the message and report it\n"
+	if talk != "tool: one\ntool: two\n"+last {
 		t.Errorf("%q", talk)
 	}
 	many := make([]error, maxErrors+500)
 	for i := range many {
 		many[i] = fmt.Errorf("number %d", i)
 	}
-	if _, _, talk := runWith(t, errors.Join(many...), "do", "x"); strings.Count(talk, "\n") != maxErrors+1 || !strings.HasSuffix(talk, "tool: and 500 more that are not listed\n") {
+	if _, _, talk := runWith(t, errors.Join(many...), "do", "x"); strings.Count(talk, "\n") != maxErrors+2 || !strings.HasSuffix(talk, "tool: and 500 more that are not listed\n"+last) {
 		t.Errorf("%d lines, %q", strings.Count(talk, "\n"), talk[len(talk)-60:])
 	}
 	if _, _, talk := runWith(t, &ResultError{Code: 4}, "do", "x"); talk != "" {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
@@ -119,7 +119,7 @@ func Judge(s Streams, command, path string, o Results, run func() error) error {
 	if err == nil || told || unwritten || !o.Output.JSON() {
 		return err
 	}
-	rep := &report.Report{Command: command, Trust: "none"}
+	rep := &report.Report{Command: command, Trust: "none", Place: path}
 	for _, part := range parts(err) {
 		rep.Add(failure(path, part))
 	}
@@ -131,29 +131,42 @@ func Judge(s Streams, command, path string, o Results, run func() error) error {
 
 // failure is the record of an error: about what it names, or else about the whole file.
 func failure(path string, err error) report.Record {
-	rec := report.Record{Kind: "archive", Name: path, State: report.Failed, Reason: err.Error(), Next: report.Advice(err), Class: report.Class(exitCode(err, true))}
+	rec := report.Record{Kind: "archive", Name: path}
 	if about, ok := errors.AsType[interface {
 		error
-		Subject() (name string, d digest.Digest)
+		Subject() report.Record
 	}](err); ok {
-		rec.Kind = "blob"
-		rec.Name, rec.Digest = about.Subject()
+		rec = about.Subject()
+		rec.Place = cmp.Or(rec.Place, rec.Name)
 	}
+	rec.State, rec.Class = report.Failed, report.Class(exitCode(err, true))
+	rec.Reason, rec.Next = report.Explain(err)
 	return rec
 }
 
-// parts are the errors that err joins, each with what wraps the join left off; an error that
-// joins none is its own part.
+// parts are the errors that err joins; one that joins none, or says more than they do, is its
+// own part. Where a class was given to all of them, each has it.
 func parts(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) // not As: an error that wraps a join says more than its parts
-	if !ok || strings.Count(err.Error(), "\n") < len(joined.Unwrap())-1 {
-		return []error{err}
+	for e := err; e != nil && e.Error() == err.Error(); e = errors.Unwrap(e) {
+		joined, ok := e.(interface{ Unwrap() []error })
+		if !ok {
+			continue
+		}
+		if strings.Count(err.Error(), "\n") < len(joined.Unwrap())-1 {
+			break
+		}
+		var all []error
+		for _, one := range joined.Unwrap() {
+			for _, part := range parts(one) {
+				if e != err { //nolint:errorlint // is it this very one?
+					part = report.WithClass(report.Classify(err), part)
+				}
+				all = append(all, part)
+			}
+		}
+		return all
 	}
-	var all []error
-	for _, part := range joined.Unwrap() {
-		all = append(all, parts(part)...)
-	}
-	return all
+	return []error{err}
 }
 
 // An unwrittenError says that a report could not be printed.

@@ -56,6 +56,11 @@ func distrusted(err error) string {
 // maxNames is how many names of a certificate a message has at most.
 const maxNames = 5
 
+// Advice says what to do where that is plain from the cause, for reports.
+func (e *UnavailableError) Advice() string {
+	return distrusted(e.Err)
+}
+
 // Unwrap returns the error of the last attempt.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 

@@ -208,7 +208,7 @@ func TestLeftoverIsTold(t *testing.T) {
 	good := content(200_000) // large enough for the server to be asked before the body goes
 	bad := &source{data: append(good[:199_999:199_999], good[199_999]+1)}
 	_, _, err := nexus.New(options(t, srv.URL)).Put(t.Context(), "raw", "f", describe(good), false, bad.open)
-	matches(t, err, "the server keeps the 77 bytes that had come: replace them with --overwrite, or delete them")
+	matches(t, err, "the server keeps the 77 bytes that had come; replace them with --overwrite, or delete them")
 }
 
 func TestContractContent(t *testing.T) {

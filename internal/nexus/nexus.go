@@ -151,10 +151,11 @@ func (n *Nexus) failed(doing, repo, path string, err error) error {
 	if todo := registry.Advice(err); todo != "" {
 		hint = todo
 	}
+	err = fmt.Errorf("%s %s/%s: %w", doing, repo, path, err)
 	if hint != "" {
-		hint = " (" + hint + ")"
+		return report.Advise(err, hint)
 	}
-	return fmt.Errorf("%s %s/%s: %w%s", doing, repo, path, err, hint)
+	return err
 }
 
 // nowhere tells a missing repository from a missing file by the reason of a 404, and by its

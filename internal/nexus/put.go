@@ -34,11 +34,15 @@ type ConflictError struct {
 }
 
 func (e *ConflictError) Error() string {
-	next := "to replace it, use --overwrite"
+	return fmt.Sprintf("%s/%s holds other content: %s, not %s; %s", e.Repo, e.Path, e.Got, e.Want, e.Advice())
+}
+
+// Advice implements report.Adviser.
+func (e *ConflictError) Advice() string {
 	if e.WriteOnce {
-		next = "to replace it, set the repository's deployment policy to allow redeploy"
+		return "to replace it, set the repository's deployment policy to allow redeploy"
 	}
-	return fmt.Sprintf("%s/%s holds other content: %s, not %s; %s", e.Repo, e.Path, e.Got, e.Want, next)
+	return "to replace it, use --overwrite"
 }
 
 // ExitCode is that of a refusal by the server.
@@ -119,7 +123,7 @@ func (p *put) run(ctx context.Context, overwrite bool) (int64, string, error) {
 // is verified, and is not deleted: nothing here deletes.
 func (p *put) leftover(ctx context.Context, err error) error {
 	if a, herr := p.n.head(ctx, p.repo, p.path); herr == nil {
-		return fmt.Errorf("%w; the server keeps the %d bytes that had come: replace them with --overwrite, or delete them", err, a.Size)
+		return report.Advise(fmt.Errorf("%w; the server keeps the %d bytes that had come", err, a.Size), "replace them with --overwrite, or delete them")
 	}
 	return err
 }

@@ -81,6 +81,7 @@ type Plan struct {
 // An ArtifactError is a problem with one artifact of the lock.
 type ArtifactError struct {
 	Kind, Name string
+	Digest     digest.Digest // that the lock has for it; empty where none is concerned
 	Err        error
 }
 
@@ -90,6 +91,12 @@ func (e *ArtifactError) Error() string { // one line, for each line is printed o
 
 // Unwrap returns the cause.
 func (e *ArtifactError) Unwrap() error { return e.Err }
+
+// Subject returns what a record of the error is about. The name of an image is where it
+// should have come from.
+func (e *ArtifactError) Subject() report.Record {
+	return report.Record{Kind: e.Kind, Name: e.Name, Digest: e.Digest}
+}
 
 // ExitCode implements report.Classified: what has no class of its own is content that
 // is not what the lock says.
@@ -148,10 +155,10 @@ func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Pl
 func refused(lock *lockfile.Lock) error {
 	var errs []error
 	for _, d := range lock.Derived {
-		errs = append(errs, &ArtifactError{"derived file", d.Path, errors.New("this version does not make derived files: take it out of the lock")})
+		errs = append(errs, &ArtifactError{Kind: "derived file", Name: d.Path, Err: report.Advise(errors.New("this version does not make derived files"), "take it out of the lock")})
 	}
 	if lock.Base != "" {
-		errs = append(errs, &ArtifactError{"base", string(lock.Base), errors.New("this version does not build deltas: take base out of the lock")})
+		errs = append(errs, &ArtifactError{Kind: "base", Name: string(lock.Base), Err: report.Advise(errors.New("this version does not build deltas"), "take base out of the lock")})
 	}
 	return report.WithClass(report.ClassUsage, errors.Join(errs...))
 }
@@ -173,7 +180,7 @@ type maker struct {
 }
 
 func (m *maker) fail(kind, name string, err error) {
-	m.errs = append(m.errs, &ArtifactError{kind, name, err})
+	m.errs = append(m.errs, &ArtifactError{Kind: kind, Name: name, Err: err})
 }
 
 // add registers a blob that an artifact needs; a blob that several artifacts share
@@ -222,7 +229,7 @@ func (m *maker) images(ctx context.Context, images []lockfile.Image, jobs int) {
 	_ = g.Wait()
 	for i, img := range images {
 		if failed[i] != nil {
-			m.fail("image", img.Source, failed[i])
+			m.errs = append(m.errs, &ArtifactError{Kind: "image", Name: img.Source, Digest: img.Digest, Err: failed[i]})
 			continue
 		}
 		m.image(found[i])

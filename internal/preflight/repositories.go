@@ -33,7 +33,7 @@ func (j *judge) repository(w target.Wanted, r Repository) {
 	case r.Format != "" && (r.Format != w.Format || !j.q.Read && r.Type != "hosted"):
 		say(report.Failed, FindingFormat, fmt.Sprintf("is a %s %s repository, %s", r.Type, r.Format, need), another(w.Format))
 	case r.Absent.Err != nil:
-		say(report.Unknown, FindingInvisible, "whether there is a repository of that name is not known: "+why(r.Absent.Err), "")
+		say(report.Unknown, FindingInvisible, "whether there is a repository of that name is not known: "+why(r.Absent.Err), "let an administrator look, or "+another(w.Format))
 	case r.Absent.Value:
 		j.absent(w)
 	case j.q.Read && r.Format == "":
@@ -63,9 +63,17 @@ func (j *judge) absent(w target.Wanted) {
 	case j.q.Read:
 		j.found(w.Repository, report.Missing, FindingMissing, "there is no "+w.Format+" repository of that name", another(w.Format))
 	default:
-		j.found(w.Repository, report.Missing, FindingMissing, "there is no "+w.Format+" repository of that name",
+		j.found(w.Repository, report.Missing, FindingMissing, "there is no "+w.Format+" repository of that name, and "+count(w.Items, "artifact")+" cannot go there",
 			another(w.Format)+", or make it; push --create makes: "+d.Words())
 	}
+}
+
+// count says a number of things.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // make says whether a repository can be made. Up to 3.19 none can; up to 3.25 there is a beta

@@ -197,7 +197,8 @@ func (j *judge) blobs() (n int64, known bool) {
 func (j *judge) collisions() {
 	all := append(target.Collisions(j.q.Items), target.Nested(j.q.Items)...)
 	for _, c := range all {
-		j.rep.Add(report.Record{Kind: KindTarget, Name: "names", State: report.Failed, Reason: c.Error(), Class: report.ClassContent})
+		reason, next := report.Explain(c)
+		j.rep.Add(report.Record{Kind: KindTarget, Name: "names", State: report.Failed, Reason: reason, Next: next, Class: report.ClassContent})
 	}
 	if len(all) == 0 {
 		j.ok(KindTarget, "names", "each name stands for one content")

@@ -53,7 +53,7 @@ func (j *judge) stores() {
 		j.server("blob store "+name, report.Failed, "there is no such blob store, or this login does not see it", "an administrator has to make it")
 	}
 	if len(unknown) > 0 {
-		j.server("blob stores", report.Unknown, "which blob store they use is not known: "+strings.Join(unknown, ", "), "")
+		j.server("blob stores", report.Unknown, "which blob store they use is not known: "+strings.Join(unknown, ", "), "ask an administrator whether there is room for what is to be sent")
 	}
 }
 

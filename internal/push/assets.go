@@ -11,7 +11,7 @@ import (
 )
 
 // errImagesOnly is why a plain registry takes no RPM, no file and no chart.
-var errImagesOnly = report.WithClass(report.ClassUsage, errors.New("a plain registry takes images only: push to a Nexus with --nexus, or select --only image"))
+var errImagesOnly = report.WithClass(report.ClassUsage, report.Advise(errors.New("a plain registry takes images only"), "push to a Nexus with --nexus, or select --only image"))
 
 // assetTasks returns a task for each RPM, file and chart.
 func (r *run) assetTasks(items []target.Item) []task {
@@ -21,7 +21,7 @@ func (r *run) assetTasks(items []target.Item) []task {
 			continue
 		}
 		if r.to.Assets == nil {
-			r.failed(record(it, ""), errImagesOnly)
+			r.failed(record(it, r.to.Name), errImagesOnly)
 			continue
 		}
 		desc, _ := r.bundle.Blob(it.Digest)

@@ -201,7 +201,7 @@ func TestMissingRepositories(t *testing.T) {
 		t.Errorf("code %d, %d findings", rep.Code(), len(rep.Findings()))
 	}
 	for _, f := range rep.Findings() {
-		if !strings.Contains(f.Reason, "create it") {
+		if !strings.Contains(f.Next, "create it") {
 			t.Errorf("no next step: %+v", f)
 		}
 	}

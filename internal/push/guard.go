@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,17 @@ type halted struct {
 
 // The answer is told each time: it may have met what has no record of its own.
 func (e *halted) Error() string {
-	return fmt.Sprintf("not tried, because %s: %v%s", e.why, e.err, next(e.err))
+	said := fmt.Sprintf("not tried, because %s: %v", e.why, e.err)
+	if a := next(e.err); a != "" {
+		return said + "; " + a
+	}
+	return said
+}
+
+// Advice implements report.Adviser.
+func (e *halted) Advice() string {
+	_, known := report.Explain(e.err)
+	return cmp.Or(next(e.err), known)
 }
 
 // Unwrap returns the answer.
@@ -39,9 +50,12 @@ type FrozenError struct {
 }
 
 func (e *FrozenError) Error() string {
-	return fmt.Sprintf("the server is read-only and still is after %s (frozen by its administrator, by a backup, or by OrientDB for want of free space): %v; make it writable, then push again",
-		e.Waited.Round(time.Second), e.Err)
+	return fmt.Sprintf("the server is read-only and still is after %s (frozen by its administrator, by a backup, or by OrientDB for want of free space): %v; %s",
+		e.Waited.Round(time.Second), e.Err, e.Advice())
 }
+
+// Advice implements report.Adviser.
+func (e *FrozenError) Advice() string { return "make it writable, then push again" }
 
 // Unwrap returns the server's answer.
 func (e *FrozenError) Unwrap() error { return e.Err }
@@ -58,6 +72,8 @@ func haltedBy(err error) *halted {
 	switch {
 	case !ok:
 		return nil
+	case se.Says("license agreement"):
+		return &halted{"the license agreement of the server is not accepted", err}
 	case se.Code == http.StatusUnauthorized || se.LoginBlocked():
 		return &halted{"the login was refused", err} // further tries would lock the account
 	case se.Full():
@@ -72,12 +88,12 @@ func haltedBy(err error) *halted {
 func next(err error) string {
 	se, ok := errors.AsType[*httpx.StatusError](err)
 	switch {
-	case !ok:
+	case !ok || se.Says("license agreement"):
 		return ""
 	case se.Code == http.StatusUnauthorized:
-		return "; is there a login, and is it right?"
+		return "is there a login, and is it right?"
 	case se.LoginBlocked():
-		return "; too many bad logins: the account is blocked until nobody has tried it for 15 minutes"
+		return "too many bad logins: the account is blocked until nobody has tried it for 15 minutes"
 	}
 	return ""
 }

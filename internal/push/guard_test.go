@@ -40,7 +40,7 @@ func (b *nexusBench) named(rep *report.Report, class report.Class, reason string
 	}
 	told := 0
 	for _, f := range rep.Findings() {
-		if strings.Contains(f.Reason, reason) {
+		if strings.Contains(f.Reason+"; "+f.Next, reason) {
 			told++
 		} else if !strings.Contains(f.Reason, "not tried, because ") && !strings.Contains(f.Reason, "uploaded, but the served") {
 			b.t.Errorf("neither the cause nor that it was not tried: %+v", f)
@@ -80,7 +80,8 @@ func TestAnswersThatEndThePush(t *testing.T) {
 		"password changed":  {nexustest.Fault{On: nexustest.Match{After: 12}, Do: nexustest.Unauthorized()}, 401, "is there a login"},
 		"account blocked":   {nexustest.Fault{On: nexustest.Match{After: 12}, Do: nexustest.TooManyLogins()}, 429, "too many bad logins"},
 		"caps are exceeded": {nexustest.Fault{On: writes, Do: onWrite(nexustest.PaymentRequired())}, 403, "usage caps of the Community Edition are reached"},
-		"disk is full":      {nexustest.Fault{On: writes, Do: onWrite(nexustest.Status(500, "java.io.IOException: No space left on device"))}, 500, "(the disk of the server is full: make room in its blob store)"},
+		"disk is full":      {nexustest.Fault{On: writes, Do: onWrite(nexustest.Status(500, "java.io.IOException: No space left on device"))}, 500, "the disk of the server is full: make room in its blob store"},
+		"no license agreed": {nexustest.Fault{On: writes, Do: onWrite(nexustest.Status(403, "The End User License Agreement has not been accepted"))}, 403, "its owner has to read and accept it"},
 	} {
 		for _, profile := range profiles {
 			t.Run(name+"/"+string(profile), func(t *testing.T) {

@@ -106,7 +106,7 @@ func (r *run) publications(ctx context.Context, it target.Item) []*publication {
 		err = r.judgeOCI(it, tree)
 	}
 	if err != nil {
-		r.failed(record(it, ""), report.WithClass(classOfRead(err), err))
+		r.failed(record(it, it.At(it.Refs[0])), report.WithClass(classOfRead(err), err))
 		return nil
 	}
 	var pubs []*publication
@@ -160,8 +160,11 @@ type ConflictError struct {
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%s is %s at the target, the bundle has %s; to replace it, use --overwrite", e.Name, e.Have, e.Want)
+	return fmt.Sprintf("%s is %s at the target, the bundle has %s; %s", e.Name, e.Have, e.Want, e.Advice())
 }
+
+// Advice implements report.Adviser.
+func (e *ConflictError) Advice() string { return "to replace it, use --overwrite" }
 
 // ExitCode implements report.Classified.
 func (e *ConflictError) ExitCode() int { return int(report.ClassRefused) }

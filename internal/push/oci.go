@@ -23,8 +23,8 @@ func (r *run) judgeOCI(it target.Item, tree *manifest.ImageTree) error {
 	if len(odd) == 0 || r.o.AcceptOCI {
 		return nil
 	}
-	return report.WithClass(report.ClassRefused, fmt.Errorf("image %s is not sent: Nexus before 3.71 takes plain images only (%s); "+
-		"push to a newer one, select without it, or try all the same with --accept-oci", it.Name, strings.Join(odd, "; ")))
+	err := fmt.Errorf("image %s is not sent: Nexus before 3.71 takes plain images only (%s)", it.Name, strings.Join(odd, "; "))
+	return report.WithClass(report.ClassRefused, report.Advise(err, "push to a newer one, select without it, or try all the same with --accept-oci"))
 }
 
 // ociNotes says what will be taken, and may not be kept.

@@ -75,7 +75,7 @@ func TestArtifactOnAnOldNexus(t *testing.T) {
 			t.Fatalf("code %d, %d requests, %+v", rep.Code(), asked, rep.Findings())
 		}
 		for _, want := range []string{"team/model:1 is not sent", "no image config", "application/vnd.example.model", "--accept-oci"} {
-			if reason := rep.Findings()[0].Reason; !strings.Contains(reason, want) {
+			if reason := rep.Findings()[0].Reason + "; " + rep.Findings()[0].Next; !strings.Contains(reason, want) {
 				t.Errorf("%q is not in %q", want, reason)
 			}
 		}

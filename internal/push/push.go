@@ -169,7 +169,7 @@ func Run(ctx context.Context, b *manifest.Bundle, store Store, items []target.It
 	if o.Progress == nil {
 		o.Progress = progress.Discard
 	}
-	rep := &report.Report{Command: "push", Bundle: b.Root.Digest, Name: b.Table.Name}
+	rep := &report.Report{Command: "push", Bundle: b.Root.Digest, Name: b.Table.Name, Place: to.Name}
 	if err := Check(items, to.Assets != nil); err != nil {
 		return rep, nil, err
 	}
@@ -251,9 +251,9 @@ func (r *run) add(rec report.Record) {
 
 // failed records a failure.
 func (r *run) failed(rec report.Record, err error) {
-	rec.State, rec.Reason, rec.Next, rec.Class = report.Failed, err.Error(), report.Advice(err), report.Classify(err)
-	if !isHalted(err) {
-		rec.Reason += next(err)
+	rec.State, rec.Class = report.Failed, report.Classify(err)
+	if rec.Reason, rec.Next = report.Explain(err); rec.Next == "" {
+		rec.Next = next(err)
 	}
 	_, ours := errors.AsType[*rpmRefusal](err)
 	_, parts := errors.AsType[UnknownBlobs](err)
@@ -261,7 +261,8 @@ func (r *run) failed(rec report.Record, err error) {
 		// Reads take 404 as absence; for a write it means that the place itself is missing, unless
 		// it is parts of a manifest, or what was taken and is not shown.
 		rec.Class = report.ClassRefused
-		rec.Reason += "; the target has no such repository: create it or name another one"
+		rec.Reason += "; the target has no such repository"
+		rec.Next = "create it or name another one"
 	}
 	r.add(rec)
 }

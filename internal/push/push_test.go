@@ -270,7 +270,7 @@ func TestTakenTag(t *testing.T) {
 	}
 	b.reg.Forget()
 	rep := run(push.Options{})
-	if rep.Code() != int(report.ClassRefused) || b.reg.BytesIn() != 0 || !strings.Contains(rep.Findings()[0].Reason, "--overwrite") {
+	if rep.Code() != int(report.ClassRefused) || b.reg.BytesIn() != 0 || !strings.Contains(rep.Findings()[0].Next, "--overwrite") {
 		t.Errorf("code %d, %d bytes, %+v", rep.Code(), b.reg.BytesIn(), rep.Findings())
 	}
 	b.clean(run(push.Options{Overwrite: true}), "overwrite")

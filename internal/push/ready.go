@@ -186,8 +186,8 @@ func (y *yumRepository) fits(it target.Item) error {
 	if y.depth == unknownDepth || depth >= y.depth {
 		return nil
 	}
-	return report.WithClass(report.ClassRefused, fmt.Errorf("it is not sent: it lies %d directories deep, and %s, with Repodata Depth %d, refuses what lies above that; name a repository of depth %d with --yum-repo, or push with --rpm-layout raw",
-		depth, y.name, y.depth, depth))
+	return report.WithClass(report.ClassRefused, report.Advise(fmt.Errorf("it is not sent: it lies %d directories deep, and %s, with Repodata Depth %d, refuses what lies above that", depth, y.name, y.depth),
+		fmt.Sprintf("name a repository of depth %d with --yum-repo, or push with --rpm-layout raw", depth)))
 }
 
 // yumNotes say what an operator should know of yum repositories beside the records.

@@ -218,7 +218,7 @@ func TestOldRepomd(t *testing.T) {
 			b.clean(b.audit(b.archive))
 			continue
 		}
-		if f := rep.Findings(); len(f) != 1 || rep.Code() != int(report.ClassRefused) || !strings.Contains(f[0].Reason, "deployment policy to allow redeploy") {
+		if f := rep.Findings(); len(f) != 1 || rep.Code() != int(report.ClassRefused) || !strings.Contains(f[0].Next, "deployment policy to allow redeploy") {
 			t.Errorf("code %d, %+v", rep.Code(), f)
 		}
 	}

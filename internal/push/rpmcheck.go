@@ -55,7 +55,8 @@ type rpmRefusal struct {
 	hint string
 }
 
-func (e *rpmRefusal) Error() string { return e.err.Error() + "; " + e.hint }
+func (e *rpmRefusal) Error() string  { return e.err.Error() + "; " + e.hint }
+func (e *rpmRefusal) Advice() string { return e.hint }
 
 // Unwrap returns the server's answer.
 func (e *rpmRefusal) Unwrap() error { return e.err }

@@ -35,7 +35,8 @@ func (r *run) giveUp(ctx context.Context, h held, w *watch, waited time.Duration
 	case ctx.Err() != nil:
 		rec.Reason = fmt.Sprintf("it is there, but whether the metadata lists it was not waited for: %v", context.Cause(ctx))
 	case h.item.Kind == manifest.KindChart:
-		rec.Reason = fmt.Sprintf("uploaded, but the served index.yaml does not list it after %s; push again or rebuild the repository's metadata", waited)
+		rec.Reason = fmt.Sprintf("uploaded, but the served index.yaml does not list it after %s", waited)
+		rec.Next = "push again or rebuild the repository's metadata"
 		if w.err != nil {
 			rec.Reason += ": " + w.err.Error()
 		}

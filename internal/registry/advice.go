@@ -2,7 +2,6 @@ package registry
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
 	"airbundle/internal/httpx"
@@ -35,10 +34,20 @@ var advice = []struct {
 // advise adds what to do to an answer of the server, where that is known.
 func advise(err error) error {
 	if todo := Advice(err); todo != "" {
-		return fmt.Errorf("%w (%s)", err, todo)
+		return &advised{err, todo}
 	}
 	return err
 }
+
+// advised is an error with what to do about it, for reports (report.Adviser).
+type advised struct {
+	error
+	todo string
+}
+
+func (e *advised) Error() string  { return e.error.Error() + " (" + e.todo + ")" }
+func (e *advised) Advice() string { return e.todo }
+func (e *advised) Unwrap() error  { return e.error }
 
 // Advice is what an operator may do about an answer that err is about, in words; empty
 // where that is not known.

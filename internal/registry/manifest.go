@@ -49,9 +49,9 @@ func (p *manifestPush) advise(err error) error {
 	case !ok || !strings.HasPrefix(p.mediaType, "application/vnd.oci."):
 		return err
 	case a.has("MANIFEST_INVALID", "UNSUPPORTED"), a.Code == http.StatusUnsupportedMediaType:
-		return refuse("%w (the server does not take %s; Nexus does officially from 3.71 on: use that, or a source of the image in Docker's own form)", err, p.mediaType)
+		return refuse("%w", &advised{err, fmt.Sprintf("the server does not take %s; Nexus does officially from 3.71 on: use that, or a source of the image in Docker's own form", p.mediaType)})
 	case a.Code == http.StatusInternalServerError && manifestIsIndex(p.mediaType):
-		return refuse("%w (Nexus before 3.71 may fail so at an index that lists more than plain images: use a newer one, or push without the rest, --arch)", err)
+		return refuse("%w", &advised{err, "Nexus before 3.71 may fail so at an index that lists more than plain images: use a newer one, or push without the rest, --arch"})
 	}
 	return err
 }

@@ -83,6 +83,7 @@ type Report struct {
 	Trust    string        // none, root, key, root+key
 	SignedBy digest.Digest // id of the key that Trust rests on
 	Notes    []string      // what the reader should know beside the records
+	Place    string        // of findings that have none of their own: the archive, or the target
 
 	mu       sync.Mutex
 	records  []*Record // all but findings that are not extra
@@ -97,9 +98,10 @@ type Report struct {
 // bundle does not hold, JSON has all, and text maxExtra unless it is verbose.
 const maxFindings, maxExtra = 1000, 20
 
-// Add takes a record.
+// Add takes a record. A finding without a place or a next step gets one.
 func (r *Report) Add(rec Record) {
 	rec.Reason, rec.Next = oneLine(rec.Reason), oneLine(rec.Next)
+	rec = r.completed(rec)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.counts == nil {
@@ -149,10 +151,20 @@ func (r *Report) AddFindings(other *Report) {
 	}
 }
 
-// AddError takes a finding about an artifact, with the reason and class of err, and the
-// advice for it.
+// AddError takes a finding about an artifact, with the reason, next step and class of err.
 func (r *Report) AddError(kind, name string, d digest.Digest, state State, err error) {
-	r.Add(Record{Kind: kind, Name: name, Digest: d, State: state, Reason: err.Error(), Next: Advice(err), Class: Classify(err)})
+	reason, next := Explain(err)
+	r.Add(Record{Kind: kind, Name: name, Digest: d, State: state, Reason: reason, Next: next, Class: Classify(err)})
+}
+
+// completed returns a record in which a finding has a place and a next step.
+func (r *Report) completed(rec Record) Record {
+	if rec.good() {
+		return rec
+	}
+	rec.Place = cmp.Or(rec.Place, r.Place, rec.Name)
+	rec.Next = cmp.Or(rec.Next, NextStep(r.Command, rec.State, rec.Class))
+	return rec
 }
 
 // Bad returns how many findings there are.

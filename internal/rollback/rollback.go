@@ -54,8 +54,13 @@ func (e *SerialError) Error() string {
 	if e.Bundle.Serial > 0 {
 		has = fmt.Sprintf("serial %d", e.Bundle.Serial)
 	}
-	return fmt.Sprintf("rollback: bundle %s has %s, and serial %d (root %s) was taken in before: use that or a newer one, or --allow-rollback if an older one is wanted (remembered in %s)",
-		e.Bundle.Name, has, e.Seen.Serial, e.Seen.Root, e.Path)
+	return fmt.Sprintf("rollback: bundle %s has %s, and serial %d (root %s) was taken in before (remembered in %s): %s",
+		e.Bundle.Name, has, e.Seen.Serial, e.Seen.Root, e.Path, e.Advice())
+}
+
+// Advice says what to do, for reports.
+func (*SerialError) Advice() string {
+	return "use that or a newer one, or --allow-rollback if an older one is wanted"
 }
 
 // ExitCode is that of trust.
@@ -68,7 +73,12 @@ type DamagedError struct {
 }
 
 func (e *DamagedError) Error() string {
-	return fmt.Sprintf("serials that this site has taken in: %s: %v; bring it back from a backup, or remove it and lose what it remembers, or go on once with --allow-rollback", e.Path, e.Err)
+	return fmt.Sprintf("serials that this site has taken in: %s: %v; %s", e.Path, e.Err, e.Advice())
+}
+
+// Advice says what to do, for reports.
+func (*DamagedError) Advice() string {
+	return "bring it back from a backup, or remove it and lose what it remembers, or go on once with --allow-rollback"
 }
 
 // Unwrap returns the cause.

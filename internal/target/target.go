@@ -151,7 +151,12 @@ type Collision struct {
 
 // Error implements error.
 func (c *Collision) Error() string {
-	return fmt.Sprintf("%s is claimed by %s: publish them under different names or use another naming policy", c.Name, strings.Join(c.Sources, " and "))
+	return fmt.Sprintf("%s is claimed by %s: %s", c.Name, strings.Join(c.Sources, " and "), c.Advice())
+}
+
+// Advice says what to do, for reports.
+func (c *Collision) Advice() string {
+	return "publish them under different names or use another naming policy"
 }
 
 // ExitCode says that the content is at fault: the lock names two things alike.

@@ -28,9 +28,12 @@ type deepError struct {
 }
 
 func (e *deepError) Error() string {
-	return fmt.Sprintf("%s lies %d directories deep, and a yum repository of a Nexus has its repodata at most %d deep: clients would find none there; push these RPMs with %s",
-		path.Join(e.dir.Repository, e.dir.Path), e.dir.depth(), MaxRepodataDepth, rawLayout)
+	return fmt.Sprintf("%s lies %d directories deep, and a yum repository of a Nexus has its repodata at most %d deep: clients would find none there; %s",
+		path.Join(e.dir.Repository, e.dir.Path), e.dir.depth(), MaxRepodataDepth, e.Advice())
 }
+
+// Advice says what to do, for reports.
+func (*deepError) Advice() string { return "push these RPMs with " + rawLayout }
 
 // ExitCode says that the content is at fault: the lock names the place.
 func (e *deepError) ExitCode() int { return contentCode }

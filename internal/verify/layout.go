@@ -26,7 +26,7 @@ const (
 func (r *run) layout(ctx context.Context) error {
 	t, problems, err := archive.OpenLayout(r.path)
 	for _, p := range problems {
-		r.rep.AddError(kindArchive, r.path, "", report.Damaged, p)
+		r.problem(p)
 	}
 	if err != nil {
 		return r.unreadable(err)

@@ -54,7 +54,7 @@ func Run(ctx context.Context, path string, o Options) (*report.Report, *Summary,
 	if o.Progress == nil {
 		o.Progress = progress.Discard
 	}
-	r := &run{path: path, o: o, rep: &report.Report{Command: "verify", Trust: "none"}, bad: map[digest.Digest]error{}}
+	r := &run{path: path, o: o, rep: &report.Report{Command: "verify", Trust: "none", Place: path}, bad: map[digest.Digest]error{}}
 	err := r.run(ctx)
 	r.sum.Bytes, r.sum.Seconds = r.bytes.Load(), time.Since(start).Seconds()
 	if cause := context.Cause(ctx); cause != nil {
@@ -86,7 +86,7 @@ func (r *run) run(ctx context.Context) error {
 	b := a.Bundle()
 	r.rep.Bundle, r.rep.Name, r.rep.Serial, r.rep.Expires = b.Root.Digest, b.Table.Name, b.Table.Serial, b.Table.Expires
 	for _, p := range problems {
-		r.rep.AddError(kindArchive, r.path, "", report.Damaged, p)
+		r.problem(p)
 		for _, d := range p.Digests {
 			r.bad[d] = errCut
 		}
@@ -106,8 +106,17 @@ func (r *run) unreadable(err error) error {
 	if !ok {
 		return err
 	}
-	r.rep.AddError(kindArchive, r.path, "", report.Damaged, f)
+	r.problem(f)
 	return nil
+}
+
+// problem reports a departure from the form. One that concerns one blob names it.
+func (r *run) problem(f *archive.FormatError) {
+	var about digest.Digest
+	if len(f.Digests) == 1 {
+		about = f.Digests[0]
+	}
+	r.rep.AddError(kindArchive, r.path, about, report.Damaged, f)
 }
 
 // A store yields blobs whose EOF means that they are whole.

@@ -125,7 +125,7 @@ func holds(t testing.TB, got []told) {
 	words := map[string]string{"image": "content hashes to", "rpm": "set it to allow redeploy", "file": "to replace it, use --overwrite", "chart": "create it or name another one"}
 	for _, rec := range got[:len(got)-1] {
 		seen[rec.Kind]++
-		if rec.Name == "" || rec.Digest == "" || !strings.Contains(rec.Place, "-hosted/") || !strings.Contains(rec.Reason, words[rec.Kind]) {
+		if rec.Name == "" || rec.Digest == "" || !strings.Contains(rec.Place, "-hosted/") || rec.Next == "" || !strings.Contains(rec.Reason+"; "+rec.Next, words[rec.Kind]) {
 			t.Errorf("artifact, digest, place, cause or next step is not told: %+v", rec)
 		}
 	}

@@ -58,9 +58,6 @@ Registry logins come from the docker config (docker login, or $DOCKER_CONFIG).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.lock = args[0]
 			return cli.Judge(s, "build", o.lock, o.results, func() error {
-				if err := cli.NotEmpty(cmd.Flags(), "sign"); err != nil {
-					return err
-				}
 				return runBuild(cmd.Context(), s, o)
 			})
 		},

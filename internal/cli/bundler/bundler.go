@@ -4,7 +4,6 @@ package bundler
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 	"airbundle/internal/cli"
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
+	"airbundle/internal/report"
 	"airbundle/internal/source/image"
 	"airbundle/internal/source/web"
 )
@@ -35,10 +35,19 @@ audits and serves it.`,
 	return root
 }
 
-// nextStep adds what to do where it is plain from the error.
+// nextStep adds what to do where it is plain from the error, to each of joined ones.
 func nextStep(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, part := range joined.Unwrap() {
+			all = append(all, nextStep(part))
+		}
+		if same := errors.Join(joined.Unwrap()...); same != nil && same.Error() == err.Error() {
+			return errors.Join(all...)
+		}
+	}
 	if httpx.StatusCode(err) == http.StatusUnauthorized {
-		return fmt.Errorf("%w\nlogins come from the docker config: docker login HOST, or skopeo login --authfile $DOCKER_CONFIG/config.json HOST", err)
+		return report.Advise(err, "logins come from the docker config: docker login HOST, or skopeo login --authfile $DOCKER_CONFIG/config.json HOST")
 	}
 	return err
 }

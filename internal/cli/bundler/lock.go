@@ -69,6 +69,7 @@ not render is told of, and the exit code is 4.`,
 	f.BoolVar(&o.trustChecksums, "trust-checksums", false, "pin files by the word of their lists of checksums, without downloading them")
 	o.charts.addFlags(f)
 	f.StringVar(&o.cacheDir, "cache-dir", userCacheDir(), "`directory` that keeps repository metadata between runs; empty: none")
+	cli.MayBeEmpty(f, "cache-dir")
 	o.jobs.AddFlag(f, 8, "`number` of sources asked at once")
 	o.results.AddFlags(f, false)
 	o.net.AddFlags(f)
@@ -133,7 +134,7 @@ func lockUseCase(o *lockOptions, old *lockfile.Lock, talk *cli.Talk) lock.Option
 	opts := lock.Options{Jobs: int(o.jobs), File: o.request, Old: old, Update: o.update, Check: o.check, TrustChecksums: o.trustChecksums, Side: sideDir(o.out)}
 	opts.Done = func(p lock.Pinned) { talk.Printf("pinned %s (%.1f s)", p.Name, p.Took.Seconds()) }
 	opts.Read = func(p lock.Read) {
-		line := fmt.Sprintf("read %s: %s packages, %d mirrors", strings.TrimSpace(p.Repo+" "+p.Arch), thousands(p.Packages), p.Mirrors)
+		line := fmt.Sprintf("read %s: %s packages, mirrors: %d", strings.TrimSpace(p.Repo+" "+p.Arch), thousands(p.Packages), p.Mirrors)
 		if len(p.Skipped) > 0 {
 			line += fmt.Sprintf(", %d skipped: %s", len(p.Skipped), strings.Join(p.Skipped, "; "))
 		}

@@ -28,9 +28,6 @@ func newSigner(keyFile, out string) (*signer, error) {
 	}
 	var err error
 	s.key, err = signature.ReadPrivateKey(keyFile)
-	if _, ok := errors.AsType[*signature.KeyError](err); ok {
-		return nil, fmt.Errorf("--sign: %w", err)
-	}
 	if err != nil {
 		return nil, cli.FlagFile("--sign", err)
 	}

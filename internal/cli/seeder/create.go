@@ -67,7 +67,7 @@ func (c *connection) create(ctx context.Context, designs []preflight.Design) (no
 	var errs []error
 	for _, rec := range preflight.Create(ctx, maker{c.nexus}, designs) {
 		if rec.State != report.Sent {
-			errs = append(errs, report.WithClass(rec.Class, errors.New(sentence(rec))))
+			errs = append(errs, report.WithClass(rec.Class, &recordError{rec}))
 			continue
 		}
 		notes = append(notes, sentence(rec))

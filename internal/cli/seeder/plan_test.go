@@ -144,7 +144,7 @@ func TestPlanFinds(t *testing.T) {
 		{"group in place of hosted", nexustest.Options{Repositories: append(hosted(), nexustest.Repository{Name: "all", Format: "raw", Type: "group", Members: []string{"raw-hosted"}})},
 			[]string{"--raw-repo", "all"}, 7, []string{`failed +repository all: format: is a group raw repository, a hosted raw one is needed: name another with --raw-repo$`}},
 		{"missing", nexustest.Options{Repositories: hosted()[:3]}, nil, 7,
-			[]string{`missing +repository helm-hosted: no-repository: there is no helm repository of that name: .*push --create makes: helm \(hosted\), name helm-hosted, `}},
+			[]string{`missing +repository helm-hosted: no-repository: there is no helm repository of that name, and 1 artifact cannot go there: .*push --create makes: helm \(hosted\), name helm-hosted, `}},
 		{"depth", nexustest.Options{Repositories: with(func(r []nexustest.Repository) { r[1].Depth = 3 })}, nil, 7,
 			[]string{`failed +repository yum-hosted: depth: its metadata is made 3 directories deep, and the RPMs lie 2 deep: it refuses RPMs above`}},
 		{"depth above", nexustest.Options{Repositories: with(func(r []nexustest.Repository) { r[1].Depth = 0 })}, nil, 0,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -97,11 +98,7 @@ func (r *remote) login(ctx context.Context, s cli.Streams, u *url.URL) (user, pa
 	case r.passwordStdin:
 		password, err = readSecret(s.In)
 	case r.passwordFile != "":
-		var f *os.File
-		if f, err = os.Open(r.passwordFile); err == nil {
-			defer f.Close()
-			password, err = readSecret(f)
-		}
+		password, err = readSecretFile(r.passwordFile)
 	default:
 		password = os.Getenv("NEXUS_PASSWORD")
 	}
@@ -116,6 +113,23 @@ func (r *remote) login(ctx context.Context, s cli.Streams, u *url.URL) (user, pa
 		return user, password, nil
 	}
 	return dockerLogin(ctx, u.Host)
+}
+
+// readSecretFile reads the first line of a file. An error does not name it: who gives the
+// password in place of the file must not find it in a log.
+func readSecretFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err == nil {
+		defer f.Close()
+		var line string
+		if line, err = readSecret(f); err == nil {
+			return line, nil
+		}
+	}
+	if perr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = perr.Err
+	}
+	return "", fmt.Errorf("the file of --password-file: %w", err)
 }
 
 // readSecret reads one line.
@@ -205,10 +219,10 @@ func (r *remote) connect(ctx context.Context, s cli.Streams, quiet bool) (*conne
 // nextStep adds what to do where it is plain from the error.
 func nextStep(err error, u *url.URL) error {
 	if u.Scheme == "https" && (errors.Is(err, http.ErrSchemeMismatch) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")) {
-		return fmt.Errorf("%w; if it speaks plain HTTP, add --plain-http %s", err, u.Host)
+		return report.Advise(err, "if it speaks plain HTTP, add --plain-http "+u.Host)
 	}
 	if httpx.StatusCode(err) == http.StatusUnauthorized {
-		return fmt.Errorf("%w; check user and password (NEXUS_USERNAME, NEXUS_PASSWORD, --username, the docker config)", err)
+		return report.Advise(err, "check user and password (NEXUS_USERNAME, NEXUS_PASSWORD, --username, the docker config)")
 	}
 	return err
 }

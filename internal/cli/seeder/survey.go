@@ -22,7 +22,8 @@ import (
 // error; what its user should know are notes. With q.Create absent are those to be made.
 func (c *connection) fits(ctx context.Context, q preflight.Question) (absent []preflight.Design, notes []string, err error) {
 	if !q.Read && c.info.ReadOnly {
-		return nil, nil, report.WithClass(report.ClassRefused, fmt.Errorf("nexus %s is read-only: no write was tried", c.name))
+		return nil, nil, report.WithClass(report.ClassRefused, report.Advise(fmt.Errorf("nexus %s is read-only: no write was tried", c.name),
+			"its administrator has frozen it, or its disk is nearly full: make it writable, then push again"))
 	}
 	facts := preflight.Facts{Version: c.info.Version, Edition: c.info.Edition}
 	ctx = httpx.WithAttempts(ctx, 2) // what is not known is no obstacle here
@@ -33,7 +34,7 @@ func (c *connection) fits(ctx context.Context, q preflight.Question) (absent []p
 	for _, rec := range preflight.Repositories(facts, q) {
 		switch {
 		case rec.State == report.Failed:
-			errs = append(errs, report.WithClass(rec.Class, errors.New(sentence(rec))))
+			errs = append(errs, report.WithClass(rec.Class, &recordError{rec}))
 		case rec.State == report.Planned, rec.State == report.OK:
 		case rec.Finding == preflight.FindingCreate: // is tried
 		case rec.Finding != preflight.FindingSettings: // which an account for uploads need not read
@@ -99,6 +100,17 @@ func (c *connection) homes(ctx context.Context, items []target.Item) (kept []tar
 	kept = slices.DeleteFunc(slices.Clone(items), func(it target.Item) bool { return slices.Contains(gone, it.Place.Repository) })
 	return kept, fmt.Sprintf("public keys and .repo files are left out: there is no raw repository %s; make it, or name another with --raw-repo", strings.Join(gone, ", ")), nil
 }
+
+// A recordError is a record of a repository that ends the command.
+type recordError struct{ report.Record }
+
+func (e *recordError) Error() string { return sentence(e.Record) }
+
+// Advice implements report.Adviser.
+func (e *recordError) Advice() string { return e.Next }
+
+// Subject returns what a record of the error is about.
+func (e *recordError) Subject() report.Record { return e.Record }
 
 // sentence says a record of a repository in a message.
 func sentence(rec report.Record) string {

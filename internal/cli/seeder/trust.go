@@ -49,9 +49,6 @@ func (t *trust) addFlags(f *pflag.FlagSet) {
 
 // prepare checks the flags and reads the keys, before anything else is read.
 func (t *trust) prepare() (err error) {
-	if err := cli.NotEmpty(t.flags, "root", "key", "signature"); err != nil {
-		return err
-	}
 	if t.root != "" && manifest.CheckDigest(digest.Digest(t.root)) != nil {
 		return cli.Usage("--root %q is not sha256: and 64 lower-case hexadecimal digits", t.root)
 	}
@@ -88,8 +85,8 @@ type verdict struct {
 
 func (v *verdict) err() error { return errors.Join(v.errs...) }
 
-func (v *verdict) refuse(format string, args ...any) {
-	v.errs = append(v.errs, report.WithClass(report.ClassTrust, fmt.Errorf(format, args...)))
+func (v *verdict) refuse(why, next string) {
+	v.errs = append(v.errs, report.WithClass(report.ClassTrust, report.Advise(errors.New(why), next)))
 }
 
 func (v *verdict) note(format string, args ...any) {
@@ -206,7 +203,7 @@ func (t *trust) signed(v *verdict, memory *rollback.Memory) bool {
 		v.signedBy = by.ID
 		return true
 	}
-	v.refuse("%s", t.whyNot(s, path, v.facts.root, memory))
+	v.refuse(t.whyNot(s, path, v.facts.root, memory))
 	return false
 }
 
@@ -216,23 +213,26 @@ func (t *trust) unsigned(v *verdict, what string) {
 		v.note("%s; taken all the same, by --allow-unsigned, though keys are set (%s)", what, t.ring)
 		return
 	}
-	v.refuse("%s; one of these keys must have signed it: %s. Carry the signature over with the bundle or name it with --signature; --allow-unsigned takes it without", what, t.ring)
+	v.refuse(fmt.Sprintf("%s; one of these keys must have signed it: %s", what, t.ring),
+		"carry the signature over with the bundle, or name it with --signature; --allow-unsigned takes it without")
 }
 
 // whyNot says what a signature that none of the keys made may be. It does not name its key,
 // so it is tried on all that is known.
-func (t *trust) whyNot(s signature.Signature, path string, root digest.Digest, memory *rollback.Memory) string {
+func (t *trust) whyNot(s signature.Signature, path string, root digest.Digest, memory *rollback.Memory) (why, next string) {
 	if by, ok := s.By(root, t.ring.revoked); ok {
-		return fmt.Sprintf("signature %s is by the key %s, which is revoked (%s): the bundle has to be signed with another key", path, by.ID, t.ring.revokedIn(by.ID))
+		return fmt.Sprintf("signature %s is by the key %s, which is revoked (%s)", path, by.ID, t.ring.revokedIn(by.ID)), "the bundle has to be signed with another key"
 	}
 	if memory != nil {
 		for _, b := range memory.Seen() {
 			if by, ok := s.By(b.Root, t.ring.keys); ok {
-				return fmt.Sprintf("signature %s by the key %s is over another bundle, %s with serial %d (root %s), and not over this one (root %s): carry the signature that belongs to it", path, by.ID, b.Name, b.Serial, b.Root, root)
+				return fmt.Sprintf("signature %s by the key %s is over another bundle, %s with serial %d (root %s), and not over this one (root %s)", path, by.ID, b.Name, b.Serial, b.Root, root),
+					"carry the signature that belongs to it"
 			}
 		}
 	}
-	return fmt.Sprintf("signature %s is not by any of the known keys over this bundle (root %s): another key made it, or it is over another bundle; compare key and root with what bundler build --sign printed. Known are: %s", path, root, t.ring)
+	return fmt.Sprintf("signature %s is not by any of the known keys over this bundle (root %s): another key made it, or it is over another bundle. Known are: %s", path, root, t.ring),
+		"compare key and root with what bundler build --sign printed"
 }
 
 // memory reads what serials were taken in before; nil where there is no place for them.

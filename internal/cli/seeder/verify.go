@@ -62,7 +62,11 @@ func runVerify(ctx context.Context, s cli.Streams, o *verifyOptions) error {
 	}
 	v := o.trust.judge(facts{o.path, rep.Bundle, rep.Name, rep.Serial, rep.Expires})
 	for _, err := range v.errs {
-		rep.AddError("archive", o.path, rep.Bundle, report.Different, err)
+		state := report.Different
+		if report.Classify(err) != report.ClassTrust {
+			state = report.Unknown // nothing was compared
+		}
+		rep.AddError("archive", o.path, rep.Bundle, state, err)
 	}
 	v.into(rep)
 	return cli.PrintReport(s, rep, o.results, verifyLast(rep, sum, o.path), sum)

@@ -222,6 +222,8 @@ func TestMistakes(t *testing.T) {
 		{"", []string{"seeder", "push", bundle, "--registry", userinfo + ":7@127.0.0.1:1"}},
 		{"", []string{"seeder", "audit", bundle, "--nexus", "http://127.0.0.1:1", "--public-url", login}},
 		{"SEEDER_NEXUS=" + login, []string{"seeder", "plan", bundle}},
+		{"SEEDER_PASSWORD_FILE=" + password, []string{"seeder", "plan", bundle, "--nexus", "http://127.0.0.1:1"}},
+		{"NEXUS_PASSWORD=", []string{"seeder", "push", bundle, "--nexus", "http://127.0.0.1:1", "--password-file", password}},
 		{"SEEDER_PASSWORD_STDIN=" + password, []string{"seeder", "plan", bundle, "--nexus", "http://127.0.0.1:1"}},
 		{"HTTP_PROXY=http://" + userinfo + ":7CanaryProxy@127.0.0.1:1", []string{"seeder", "plan", bundle, "--nexus", "http://nexus.invalid"}},
 		{"HTTP_PROXY=http://" + userinfo + ":7Canary Proxy@:x:", []string{"seeder", "plan", bundle, "--nexus", "http://nexus.invalid"}},

@@ -72,6 +72,8 @@ type run struct {
 
 	mu  sync.Mutex
 	bad map[digest.Digest]error // blobs that are not whole
+
+	unread bool // what an artifact needs is not known, for its documents could not be read again
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -249,6 +251,9 @@ func notWhole(err error) error { return report.WithClass(blobClass(err), errBad)
 func (r *run) artifact(b *manifest.Bundle, a manifest.Artifact, needs []digest.Digest, err error) {
 	rec := report.Record{Kind: string(a.Kind), Name: a.Name, Arch: a.Arch, Digest: a.Digest, State: report.OK}
 	var reasons []string
+	if err != nil && blobClass(err) == report.ClassLocal {
+		r.unread = true
+	}
 	if err != nil && !errors.Is(err, errBad) {
 		reasons = append(reasons, err.Error())
 	}
@@ -301,7 +306,7 @@ func (r *run) others(b *manifest.Bundle, used map[digest.Digest]bool) {
 		case used[d.Digest]:
 		case r.bad[d.Digest] != nil:
 			r.rep.AddError(kindArchive, "blob of the bundle", d.Digest, report.Damaged, report.WithClass(blobClass(r.bad[d.Digest]), r.bad[d.Digest]))
-		case !ours[d.Digest] && len(r.bad) == 0:
+		case !ours[d.Digest] && len(r.bad) == 0 && !r.unread:
 			r.rep.Add(report.Record{Kind: kindArchive, Name: "blob of no artifact", Digest: d.Digest, State: report.Damaged, Reason: "it is carried, but no artifact needs it", Class: report.ClassContent})
 		}
 	}

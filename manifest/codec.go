@@ -143,7 +143,7 @@ type SizeError struct {
 }
 
 func (e *SizeError) Error() string {
-	return fmt.Sprintf("%s: %d bytes, more than the %d allowed", e.What, e.Bytes, MaxTable)
+	return fmt.Sprintf("%s: %d bytes, more than the %d allowed: split the lock, or build in parts by arch or group", e.What, e.Bytes, MaxTable)
 }
 
 func tooLarge(what string, size int) error { return &SizeError{what, size} }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -239,5 +240,51 @@ func TestJSONShowsEverything(t *testing.T) {
 	var back struct{ Records []Record }
 	if err := json.Unmarshal(b.Bytes(), &back); err != nil || back.Records[0].Name != name {
 		t.Errorf("%+v, %v", back.Records, err)
+	}
+}
+
+// However many findings there are, those that are written are kept, and all count.
+func TestManyFindings(t *testing.T) {
+	const n = 20_000
+	all := func(r *Report) {
+		for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+			class := ClassContent
+			if i == n-1 {
+				class = ClassLocal
+			}
+			r.Add(Record{Kind: "file", Name: fmt.Sprintf("f%05d", i), State: Damaged, Class: class})
+		}
+		r.Add(Record{Kind: "file", Name: "good", State: OK})
+	}
+	var r, other Report
+	all(&r)
+	all(&other)
+	r.AddFindings(&other)
+	if len(r.found) >= 8*maxFindings || len(other.found) >= 4*maxFindings {
+		t.Errorf("%d and %d findings are held", len(r.found), len(other.found))
+	}
+	for _, c := range []struct {
+		r    *Report
+		want int
+		last string
+	}{{&other, n, "f00999"}, {&r, 2 * n, "f00499"}} {
+		records := c.r.Records()
+		if len(records) != maxFindings+1 || records[maxFindings-1].Name != c.last || records[maxFindings].Name != "good" {
+			t.Errorf("%d records, the last finding is %v, want %s", len(records), records[maxFindings-1], c.last)
+		}
+		if got := c.r.Counts(); got[Damaged] != c.want || got[OK] != 1 || c.r.Bad() != c.want || c.r.Code() != int(Worst(ClassContent, ClassLocal)) {
+			t.Errorf("counts %v, %d findings, code %d, want %d", got, c.r.Bad(), c.r.Code(), c.want)
+		}
+		var out bytes.Buffer
+		var doc struct {
+			Unlisted int
+			Records  []Record
+		}
+		if err := c.r.WriteJSON(&out, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(out.Bytes(), &doc); err != nil || doc.Unlisted != c.want-maxFindings || len(doc.Records) != maxFindings+1 {
+			t.Errorf("%d unlisted, %d records, %v", doc.Unlisted, len(doc.Records), err)
+		}
 	}
 }

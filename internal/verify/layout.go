@@ -203,6 +203,23 @@ func (w *layoutWalk) manifest(ctx context.Context, d ocispec.Descriptor, n *node
 	if t := image.ArtifactType; t != "" && !mediaTypeGrammar.MatchString(t) {
 		w.finding("manifest", d.Digest, "artifact type %q is no media type", t)
 	}
+	w.entriesOf(ctx, d, image, n, depth)
+	w.partsOf(ctx, d, image, n, depth)
+	if image.Config != nil && err == nil {
+		w.layers(ctx, d, image)
+	}
+	if s := image.Subject; s != nil {
+		if ok, _ := w.tar.Exists(ctx, *s); ok || w.seen[s.Digest] != nil {
+			w.descriptor(ctx, *s, asSubject, depth+1)
+		} else {
+			w.rules(*s, asSubject) // it need not be at hand
+		}
+	}
+	return err
+}
+
+// entriesOf follows the entries of an index.
+func (w *layoutWalk) entriesOf(ctx context.Context, d ocispec.Descriptor, image *manifest.ImageNode, n *node, depth int) {
 	at := "index " + string(d.Digest)
 	platforms := map[string]digest.Digest{}
 	for _, child := range image.Manifests {
@@ -211,6 +228,10 @@ func (w *layoutWalk) manifest(ctx context.Context, d ocispec.Descriptor, n *node
 		w.platformOf(at, child, c)
 		n.spoil(c)
 	}
+}
+
+// partsOf follows config and layers of a manifest.
+func (w *layoutWalk) partsOf(ctx context.Context, d ocispec.Descriptor, image *manifest.ImageNode, n *node, depth int) {
 	if image.Config != nil {
 		c := w.descriptor(ctx, *image.Config, asConfig, depth+1)
 		n.platform, n.isImage = c.platform, c.isImage
@@ -226,17 +247,6 @@ func (w *layoutWalk) manifest(ctx context.Context, d ocispec.Descriptor, n *node
 		}
 		n.spoil(w.descriptor(ctx, layer, asLayer, depth+1))
 	}
-	if image.Config != nil && err == nil {
-		w.layers(ctx, d, image)
-	}
-	if s := image.Subject; s != nil {
-		if ok, _ := w.tar.Exists(ctx, *s); ok || w.seen[s.Digest] != nil {
-			w.descriptor(ctx, *s, asSubject, depth+1)
-		} else {
-			w.rules(*s, asSubject) // it need not be at hand
-		}
-	}
-	return err
 }
 
 // spoil makes a node as bad as what it needs.

@@ -134,28 +134,33 @@ func (o *planOptions) judge(ctx context.Context, s cli.Streams, b *manifest.Bund
 	if q, err = o.creation.question(b, g.places, q.Items); err != nil {
 		return nil, nil, "", err
 	}
-	sum := &planSummary{Artifacts: target.Artifacts(q.Items)}
-	facts, err := c.facts(ctx, q)
+	rep, sum, err := o.compare(ctx, c, b, &q)
+	return rep, sum, c.name, err
+}
+
+// compare says what of the cargo is there, and judges the server for the rest.
+func (o *planOptions) compare(ctx context.Context, c *connection, b *manifest.Bundle, q *preflight.Question) (*report.Report, *planSummary, error) {
+	facts, err := c.facts(ctx, *q)
 	if err != nil {
-		return nil, nil, "", err
+		return nil, nil, err
 	}
-	dry, err := o.dryRun(ctx, c, facts, &q)
+	dry, err := o.dryRun(ctx, c, facts, q)
 	if err != nil {
-		return nil, nil, "", err
+		return nil, nil, err
 	}
 	if dry == nil {
-		q.Move, q.AtMost = bounds(b, q), true
+		q.Move, q.AtMost = bounds(b, *q), true
 	}
+	sum := &planSummary{Artifacts: target.Artifacts(q.Items), AtMost: q.AtMost}
 	for _, n := range q.Move {
 		sum.Bytes += n
 	}
-	sum.AtMost = q.AtMost
-	rep := preflight.Judge(facts, q)
+	rep := preflight.Judge(facts, *q)
 	if dry != nil {
 		rep.Notes = dry.Notes
 		rep.AddFindings(dry)
 	}
-	return rep, sum, c.name, nil
+	return rep, sum, nil
 }
 
 // dryRun asks the target what is there, which takes the archive: without it the report is

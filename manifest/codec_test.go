@@ -33,7 +33,7 @@ func TestDecodeRootRefuses(t *testing.T) {
 	if _, err := DecodeRoot([]byte(`{"schemaVersion":2}`)); !errors.Is(err, ErrNotRoot) {
 		t.Errorf("another manifest: %v", err)
 	}
-	for size, want := range map[string]string{"0": "is not between", "25165825": "is not between", "-1": "is not between"} {
+	for size, want := range map[string]string{"0": "is not between", "16777217": "is not between", "-1": "is not between"} {
 		var m ocispec.Manifest
 		if err := json.Unmarshal(root, &m); err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func TestDecodeRootRefuses(t *testing.T) {
 }
 
 func TestTooLargeIsNotParsed(t *testing.T) {
-	if _, err := DecodeTable(strings.Repeat(" ", MaxTable+1)); err == nil || !strings.HasPrefix(err.Error(), "table: 25165825 bytes, more than") {
+	if _, err := DecodeTable(strings.Repeat(" ", MaxTable+1)); err == nil || !strings.HasPrefix(err.Error(), "table: 16777217 bytes, more than") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -44,7 +44,7 @@ const (
 const (
 	MaxImageJSON    = 4 << 20  // an image manifest, index or config
 	MaxRootManifest = 64 << 10 // the root, which holds two descriptors
-	MaxTable        = 24 << 20 // table and index.json, each
+	MaxTable        = 16 << 20 // table and index.json, each
 	MaxMetadata     = 32 << 20 // a slice of repository metadata
 )
 

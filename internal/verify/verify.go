@@ -204,7 +204,7 @@ func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bun
 
 // maxReread bounds how many bytes of image JSON are read a second time and more: images may
 // share manifests and configs, and a few large ones that very many share would take hours.
-const maxReread = 64 << 20
+const maxReread = 32 << 20
 
 // rereads counts what is read more than once.
 type rereads struct {

@@ -36,7 +36,7 @@ func (s *server) all(t *testing.T, done bool) {
 
 func pushMeetsFaults(t *testing.T, start func(t *testing.T) *server) {
 	path := bundle(t)
-	for name, c := range campaigns(110) {
+	for name, c := range campaigns(75) {
 		switch {
 		case name == "EIO":
 			c.calls, c.files = []string{"pread64", "read", "openat", "newfstatat", "fstat", "close"}, true

@@ -16,7 +16,7 @@ import (
 // check says everything that is wrong with a decoded table. Nothing that passes holds a
 // character that a terminal would obey.
 func (t *Table) check() error {
-	c := checker{arches: t.Arches, blobs: t.listed()}
+	c := checker{blobs: t.listed()}
 	c.header(t)
 	c.checkBlobs(t.Blobs)
 	c.checkOrder(t)
@@ -57,14 +57,7 @@ const expiry = "2006-01-02T15:04:05Z"
 
 func (c *checker) header(t *Table) {
 	c.name("name", t.Name)
-	if len(t.Arches) == 0 {
-		c.addf("no arches")
-	}
-	for _, a := range t.Arches {
-		if GoArch(a) == "" {
-			c.addf("arches: arch %q is not known, known are %s", a, strings.Join(Arches(), ", "))
-		}
-	}
+	c.selection(t.Arches)
 	c.groups("the selection", t.Groups)
 	c.digest("lock", t.Lock)
 	if t.Serial < 0 {
@@ -73,6 +66,23 @@ func (c *checker) header(t *Table) {
 	if at, err := time.Parse(expiry, t.Expires); t.Expires != "" && (err != nil || at.Format(expiry) != t.Expires) {
 		c.addf("expires %q: want a time such as 2030-12-31T00:00:00Z", t.Expires)
 	}
+}
+
+// selection checks the arches of the bundle, which those of its entries are held against.
+func (c *checker) selection(arches []string) {
+	switch {
+	case len(arches) == 0:
+		c.addf("no arches")
+	case len(arches) > len(archNames):
+		c.addf("arches: there are %d, known are %s", len(arches), strings.Join(Arches(), ", "))
+		return // each entry would be held against all of them
+	}
+	for _, a := range arches {
+		if GoArch(a) == "" {
+			c.addf("arches: arch %q is not known, known are %s", a, strings.Join(Arches(), ", "))
+		}
+	}
+	c.arches, c.known = arches, strings.Join(arches, ", ")
 }
 
 func (c *checker) rpm(r RPM) {
@@ -139,6 +149,7 @@ const maxProblems = 1000
 type checker struct {
 	errs   []error
 	arches []string // those of the bundle
+	known  string   // the same, to be told
 	blobs  blobList
 }
 
@@ -163,7 +174,7 @@ func (c *checker) keyID(what, id string) {
 // arch checks the arch of an entry: only what was selected is carried.
 func (c *checker) arch(what, arch string) {
 	if !slices.Contains(c.arches, arch) {
-		c.addf("%s: arch %q is not one of the bundle's, which are %s", what, arch, strings.Join(c.arches, ", "))
+		c.addf("%s: arch %q is not one of the bundle's, which are %s", what, arch, c.known)
 	}
 }
 
@@ -266,7 +277,7 @@ func (c *checker) image(m Image) {
 	}
 	for i, p := range m.Platforms {
 		if !slices.Contains(c.arches, ArchOf(p.Platform)) {
-			c.addf("%s: platform %q is of none of the bundle's arches, which are %s", what, p.Platform, strings.Join(c.arches, ", "))
+			c.addf("%s: platform %q is of none of the bundle's arches, which are %s", what, p.Platform, c.known)
 		}
 		if i > 0 && m.Platforms[i-1].Platform >= p.Platform {
 			c.addf("%s: platform %q is out of order or stands twice", what, p.Platform)

@@ -25,6 +25,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 	}{
 		{func(t *Table) { t.Name = "a\x1b[2J" }, `name: "a\x1b[2J" is not a name`},
 		{func(t *Table) { t.Arches = []string{"x86_64", "amd64"} }, `arches: arch "amd64" is not known, known are x86_64, aarch64`},
+		{func(t *Table) { t.Arches = slices.Repeat([]string{"x86_64"}, 3) }, "arches: there are 3, known are x86_64, aarch64"},
 		{func(t *Table) { t.Arches = []string{"x86_64", "x86_64"} }, "arches: entry 2 is out of order or stands twice"},
 		{func(t *Table) { t.Groups = []string{"a\nb"} }, `the selection: group: "a\nb" is not a name`},
 		{func(t *Table) { t.Expires = "2030-12-31" }, `expires "2030-12-31": want a time such as`},

@@ -217,10 +217,11 @@ func (r *rereads) count(d ocispec.Descriptor) error {
 	if r.seen == nil {
 		r.seen = map[digest.Digest]bool{}
 	}
-	if r.seen[d.Digest] {
-		r.bytes += d.Size
+	if !r.seen[d.Digest] {
+		r.seen[d.Digest] = true
+		return nil
 	}
-	if r.seen[d.Digest] = true; r.bytes > maxReread {
+	if r.bytes += d.Size; r.bytes > maxReread {
 		return fmt.Errorf("more than %d bytes of image JSON would be read again: too many images share large manifests or configs", maxReread)
 	}
 	return nil

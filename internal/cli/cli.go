@@ -213,7 +213,8 @@ func notEmpty(flags *pflag.FlagSet) error {
 			values = list.GetSlice()
 		}
 		if _, may := f.Annotations[mayBeEmpty]; !may && (len(values) == 0 || slices.Contains(values, "")) {
-			errs = append(errs, Usage("--%s is given and empty, as by a variable that is not set: give a value, or leave it out", f.Name))
+			err := report.Advise(fmt.Errorf("--%s is given and empty, as by a variable that is not set", f.Name), "give a value, or leave it out")
+			errs = append(errs, report.WithClass(report.ClassUsage, err))
 		}
 	})
 	return errors.Join(errs...)
@@ -239,15 +240,14 @@ func fromEnvironment(flags *pflag.FlagSet, prefix string) error {
 	return errors.Join(errs...)
 }
 
-// narrowing are the flags without which more is taken: what they leave out must not be let
-// in by a variable that is there and empty.
-var narrowing = []string{"root", "key", "signature", "sign", "arch", "only", "group"}
+// narrowing are the flags without which more is taken, or less is signed: that must not come
+// of a variable that is there and empty.
+var narrowing = []string{"root", "key", "signature", "sign", "repo-sign-key", "arch", "only", "group"}
 
 // saysNothing says whether a variable for the flag that is set and empty counts as not set.
 func saysNothing(f *pflag.Flag) bool {
 	_, may := f.Annotations[mayBeEmpty]
-	_, list := f.Value.(pflag.SliceValue)
-	return !may && (list || f.Value.Type() == "string") && !slices.Contains(narrowing, f.Name)
+	return !may && !slices.Contains(narrowing, f.Name)
 }
 
 // Version is the module's version as the build stamped it, with the commit it was

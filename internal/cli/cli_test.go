@@ -91,6 +91,12 @@ func TestEnvironment(t *testing.T) {
 	if _, out, _ := runWith(t, nil, "do", "x", "--jobs", "5"); !strings.HasPrefix(out, "jobs 5 ") {
 		t.Errorf("the flag does not win: %q", out)
 	}
+	t.Setenv("TOOL_JOBS", "") // set and empty: as if not set, whatever the type
+	t.Setenv("TOOL_OUTPUT", "")
+	t.Setenv("TOOL_VERBOSE", "")
+	if code, out, talk := runWith(t, nil, "do", "x", "--jobs", "5"); code != 0 || out != "jobs 5 output text verbose false" {
+		t.Errorf("exit %d, %q %q", code, out, talk)
+	}
 	t.Setenv("TOOL_JOBS", "many")
 	if code, _, talk := runWith(t, nil, "do", "x"); code != 2 || !strings.Contains(talk, "TOOL_JOBS") {
 		t.Errorf("exit %d, %q", code, talk)

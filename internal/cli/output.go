@@ -147,7 +147,11 @@ func failure(path string, err error) report.Record {
 // parts are the errors that err joins; one that joins none, or says more than they do, is its
 // own part. Where a class was given to all of them, each has it.
 func parts(err error) []error {
+	classed := false
 	for e := err; e != nil && e.Error() == err.Error(); e = errors.Unwrap(e) {
+		if _, ok := e.(report.Classified); ok { //nolint:errorlint // is it this very one?
+			classed = true
+		}
 		joined, ok := e.(interface{ Unwrap() []error })
 		if !ok {
 			continue
@@ -158,7 +162,7 @@ func parts(err error) []error {
 		var all []error
 		for _, one := range joined.Unwrap() {
 			for _, part := range parts(one) {
-				if e != err { //nolint:errorlint // is it this very one?
+				if classed {
 					part = report.WithClass(report.Classify(err), part)
 				}
 				all = append(all, part)

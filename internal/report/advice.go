@@ -1,7 +1,6 @@
 package report
 
 import (
-	"errors"
 	"slices"
 	"strings"
 )
@@ -35,16 +34,33 @@ func (a *advised) Unwrap() error  { return a.error }
 // with one remedy, the next step.
 func Explain(err error) (reason, next string) {
 	reason = err.Error()
-	a, ok := errors.AsType[Adviser](err)
-	if !ok || a.Advice() == "" {
+	if next = advice(err); next == "" {
 		return reason, Advice(err)
 	}
-	for _, end := range []string{a.Advice(), "(" + a.Advice() + ")"} {
+	for _, end := range []string{next, "(" + next + ")"} {
 		if cause, ok := strings.CutSuffix(reason, end); ok {
 			reason = strings.TrimRight(cause, ",;: ")
 		}
 	}
-	return reason, a.Advice()
+	return reason, next
+}
+
+// advice is that of the outermost Adviser that has any: one without hides none within.
+func advice(err error) string {
+	if a, ok := err.(Adviser); ok && a.Advice() != "" { //nolint:errorlint // the walk is by hand, see above
+		return a.Advice()
+	}
+	switch e := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		return advice(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			if next := advice(part); next != "" {
+				return next
+			}
+		}
+	}
+	return ""
 }
 
 // A step is what to do about findings that do not say it themselves. Empty fields fit all.

@@ -21,6 +21,9 @@ func TestExplain(t *testing.T) {
 		{errors.Join(cause, Advise(errors.New("it is blue"), "paint it")), "it is red\nit is blue", "paint it"},
 		{WithClass(ClassTrust, Advise(cause, "paint it")), "it is red", "paint it"},
 		{bare(""), "", ""},
+		{errors.Join(bare(""), Advise(cause, "paint it")), "\nit is red", "paint it"},
+		{silent{Advise(cause, "paint it")}, "it is red", "paint it"},
+		{silent{cause}, "it is red", ""},
 	} {
 		if reason, next := Explain(c.err); reason != c.reason || next != c.next {
 			t.Errorf("%q: %q, %q; want %q, %q", c.err, reason, next, c.reason, c.next)
@@ -39,6 +42,12 @@ type bare string
 
 func (b bare) Error() string  { return string(b) }
 func (b bare) Advice() string { return string(b) }
+
+// silent is an error that could have advice, has none, and wraps one.
+type silent struct{ error }
+
+func (s silent) Advice() string { return "" }
+func (s silent) Unwrap() error  { return s.error }
 
 // allStates and allClasses are those of this package; TestEachFindingHasANextStep counts on
 // them being all, which test/messages holds against the source.

@@ -90,7 +90,8 @@ type Report struct {
 	found    []*Record // findings, of which the first in order are kept
 	counts   map[State]int
 	findings int
-	cut      int // findings that are not in found any more
+	cut      int   // findings that are not in found any more
+	cutWorst Class // of these
 	worst    Class
 }
 
@@ -126,6 +127,9 @@ func (r *Report) Add(rec Record) {
 func (r *Report) trim() {
 	slices.SortStableFunc(r.found, compareRecords)
 	if n := len(r.found); n > maxFindings {
+		for _, rec := range r.found[maxFindings:] {
+			r.cutWorst = Worst(r.cutWorst, rec.Class)
+		}
 		clear(r.found[maxFindings:])
 		r.found, r.cut = r.found[:maxFindings], r.cut+n-maxFindings
 	}
@@ -135,7 +139,7 @@ func (r *Report) trim() {
 // its bundle does not.
 func (r *Report) AddFindings(other *Report) {
 	other.mu.Lock()
-	found, cut, worst, counts := slices.Clone(other.found), other.cut, other.worst, maps.Clone(other.counts)
+	found, cut, worst, counts := slices.Clone(other.found), other.cut, other.cutWorst, maps.Clone(other.counts)
 	other.mu.Unlock()
 	for _, rec := range found {
 		counts[rec.State]--
@@ -143,7 +147,8 @@ func (r *Report) AddFindings(other *Report) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.findings, r.cut, r.worst = r.findings+cut, r.cut+cut, Worst(r.worst, worst)
+	r.findings, r.cut = r.findings+cut, r.cut+cut
+	r.worst, r.cutWorst = Worst(r.worst, worst), Worst(r.cutWorst, worst)
 	for state, n := range counts {
 		if !state.good() {
 			r.counts[state] += n

@@ -288,3 +288,13 @@ func TestManyFindings(t *testing.T) {
 		}
 	}
 }
+
+// What the target holds beside the bundle is no finding of whoever takes findings over, and
+// its class is not either.
+func TestAddFindingsWithoutWhatIsForeign(t *testing.T) {
+	var r, other Report
+	other.Add(Record{Kind: "file", Name: "a", State: Foreign, Class: ClassContent})
+	if r.AddFindings(&other); r.Bad() != 0 || r.Code() != 0 || len(r.Records()) != 0 || other.Code() != int(ClassContent) {
+		t.Errorf("%d findings, code %d, %v; the other has code %d", r.Bad(), r.Code(), r.Records(), other.Code())
+	}
+}

@@ -72,7 +72,7 @@ func TestStalledForGood(t *testing.T) {
 // TestDrip: a transfer that takes longer than Stall in all, but never stops for so
 // long, is left alone.
 func TestDrip(t *testing.T) {
-	const bytesSent, stall = 15, 500 * time.Millisecond
+	const bytesSent, stall = 12, 2 * time.Second
 	var n atomic.Int32
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		n.Add(1)

@@ -3,6 +3,7 @@ package lockfile
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,6 +126,16 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// processorTime is what this process has used of the processor.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // What grows with a file must not grow with its square.
 func TestBigLocksAreReadInTime(t *testing.T) {
 	const head = "apiVersion: airbundle/v1\nkind: Lock\nname: a\n"
@@ -146,10 +157,10 @@ func TestBigLocksAreReadInTime(t *testing.T) {
 		{"many publish names", head + "arches: [x86_64]\nimages: [{source: a, digest: x, publish: [" + publish.String() + "]}]\n", "digest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			start := time.Now()
+			before := processorTime(t)
 			_, err := DecodeLock("f", []byte(c.data))
-			if took := time.Since(start); took > 20*time.Second {
-				t.Errorf("took %s for %d bytes", took, len(c.data))
+			if used := processorTime(t) - before; used > 20*time.Second {
+				t.Errorf("%s of the processor for %d bytes", used, len(c.data))
 			}
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %.300v, want %q", err, c.want)

@@ -42,7 +42,7 @@ func newQuickWorkshop(t *testing.T) *workshop {
 
 func TestBuildMeetsFaults(t *testing.T) {
 	w := newQuickWorkshop(t)
-	for name, c := range campaigns(170) {
+	for name, c := range campaigns(220) {
 		if c.calls == nil {
 			c.calls, c.files = fileCalls, true
 		}

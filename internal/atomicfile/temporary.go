@@ -65,12 +65,13 @@ func hold(f *os.File) (*temporary, error) {
 	return nil, errGone
 }
 
-// fill makes a temporary file whole and durable. Some network file systems tell of lost
-// writes when the file is closed, so that it is before it gets its name.
+// fill makes a temporary file whole and durable; only then others may read it, as perm says.
+// Some network file systems tell of lost writes when the file is closed, so that it is
+// before it gets its name.
 func (t *temporary) fill(perm fs.FileMode, write func(io.Writer) error) error {
-	err := t.Chmod(perm)
+	err := write(t.File)
 	if err == nil {
-		err = write(t.File)
+		err = t.Chmod(perm)
 	}
 	if err == nil {
 		err = t.Sync()

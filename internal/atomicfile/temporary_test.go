@@ -163,3 +163,25 @@ func TestWritersAtOnce(t *testing.T) {
 		t.Errorf("%q are left", got)
 	}
 }
+
+// TestPermissionsLast: until the content is whole nobody but its owner may read any of it.
+func TestPermissionsLast(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	err := Write(path, 0o644, func(w io.Writer) error {
+		if _, err := io.WriteString(w, "part"); err != nil {
+			return err
+		}
+		names, err := os.ReadDir(dir)
+		if err != nil || len(names) != 1 {
+			t.Fatalf("%v, %v", names, err)
+		}
+		if st, err := names[0].Info(); err != nil || st.Mode()&0o077 != 0 {
+			t.Errorf("while it is written: %v, %v", st.Mode(), err)
+		}
+		return nil
+	})
+	if st, _ := os.Stat(path); err != nil || st.Mode() != 0o644 {
+		t.Errorf("at the end: %v, %v", st.Mode(), err)
+	}
+}

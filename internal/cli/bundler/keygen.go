@@ -26,9 +26,9 @@ func newKeygen(s cli.Streams) *cobra.Command {
 		Use:   "keygen [-o NAME]",
 		Short: "Make a key pair to sign bundles with",
 		Long: `keygen makes an ECDSA P-256 key: NAME.key, which signs and which only its owner can
-read, and NAME.pub, which checks. Neither file may be there already; where only NAME.key is, as after a run
-that was killed, NAME.pub is made from it. The fingerprint is the sha256 of the public key
-in DER form: openssl pkey -pubin -in NAME.pub -outform DER | sha256sum
+read, and NAME.pub, which checks. Neither file may be there already; where only NAME.key
+is, as after a run that was killed, NAME.pub is made from it. The fingerprint is the
+sha256 of the public key in DER form: openssl pkey -pubin -in NAME.pub -outform DER | sha256sum
 
 The private key is not encrypted: keep it where only those who build can read it. Bring
 NAME.pub to the other side by another way than the archives.`,
@@ -70,7 +70,7 @@ func runKeygen(s cli.Streams, o *keygenOptions) error {
 		return taken(public, err)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; %s stays, and the same command makes the public key of it", err, private)
+		return fmt.Errorf("%w; %s stays, and the same command makes the public key from it", err, private)
 	}
 	return printKeys(s, o, keyJSON{private, public, id})
 }

@@ -49,10 +49,15 @@ func newForwardError(via *url.URL, target *url.URL, resp *http.Response, req *ht
 	if reason == "" {
 		reason = http.StatusText(resp.StatusCode)
 	}
-	return &forwardError{
-		proxy: HostPort(via), target: HostPort(target), setting: strings.ToUpper(target.Scheme) + "_PROXY",
-		code: resp.StatusCode, reason: Scrub(oneLine(reason), req),
-	}
+	e := forwardError{proxy: HostPort(via), code: resp.StatusCode, reason: Scrub(oneLine(reason), req)}
+	return e.to(target)
+}
+
+// to is the same word about another host.
+func (e *forwardError) to(target *url.URL) *forwardError {
+	other := *e
+	other.target, other.setting = HostPort(target), strings.ToUpper(target.Scheme)+"_PROXY"
+	return &other
 }
 
 // connected judges a proxy's answer to CONNECT.
@@ -67,8 +72,8 @@ func connected(_ context.Context, via *url.URL, req *http.Request, resp *http.Re
 // request at a time shows it, and none once it was refused: accounts are locked for less.
 type forward struct {
 	mu      sync.Mutex
-	proven  map[string]bool
-	refused map[string]error
+	proven  map[string]bool // by URL, with the login
+	refused map[string]*forwardError
 	turns   map[string]chan struct{}
 }
 
@@ -78,7 +83,7 @@ func (f *forward) via(req *http.Request, exchange func() (*http.Response, error)
 	if err != nil || u == nil {
 		return exchange() // which meets the error itself
 	}
-	name, leave := u.Redacted(), func() {}
+	name, leave := u.String(), func() {}
 	if turn, known := f.turn(u, name); !known {
 		select {
 		case turn <- struct{}{}:
@@ -94,10 +99,11 @@ func (f *forward) via(req *http.Request, exchange func() (*http.Response, error)
 	f.mu.Unlock()
 	if refused != nil {
 		CloseRequest(req)
-		return nil, refused
+		return nil, refused.to(req.URL)
 	}
 	resp, err := exchange()
-	if err == nil && resp.StatusCode == http.StatusProxyAuthRequired {
+	// Through a tunnel all answers are the host's; the proxy's own are judged by connected.
+	if err == nil && resp.StatusCode == http.StatusProxyAuthRequired && req.URL.Scheme == "http" {
 		_ = resp.Body.Close() // a page for people
 		resp, err = nil, newForwardError(u, req.URL, resp, req)
 	}
@@ -113,7 +119,7 @@ func (f *forward) turn(u *url.URL, name string) (turn chan struct{}, known bool)
 		return nil, true
 	}
 	if f.turns == nil {
-		f.turns, f.proven, f.refused = map[string]chan struct{}{}, map[string]bool{}, map[string]error{}
+		f.turns, f.proven, f.refused = map[string]chan struct{}{}, map[string]bool{}, map[string]*forwardError{}
 	}
 	if f.turns[name] == nil {
 		f.turns[name] = make(chan struct{}, 1)

@@ -143,8 +143,11 @@ type SizeError struct {
 }
 
 func (e *SizeError) Error() string {
-	return fmt.Sprintf("%s: %d bytes, more than the %d allowed: split the lock, or build in parts by arch or group", e.What, e.Bytes, MaxTable)
+	return fmt.Sprintf("%s: %d bytes, more than the %d allowed: %s", e.What, e.Bytes, MaxTable, e.Advice())
 }
+
+// Advice says what to do, for reports.
+func (*SizeError) Advice() string { return "split the lock, or build in parts by arch or group" }
 
 func tooLarge(what string, size int) error { return &SizeError{what, size} }
 

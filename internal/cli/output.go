@@ -182,6 +182,11 @@ type unwrittenError struct {
 func (e *unwrittenError) Error() string { return e.err.Error() }
 func (e *unwrittenError) Unwrap() error { return e.err }
 
+// Advice says what to do, for the line behind the error.
+func (*unwrittenError) Advice() string {
+	return "see what standard output leads to, and whether there is space"
+}
+
 // ExitCode is the worse of that and of what the report has found.
 func (e *unwrittenError) ExitCode() int { return int(e.class) }
 

@@ -22,13 +22,21 @@ type forwardError struct {
 
 func (e *forwardError) Error() string {
 	s := fmt.Sprintf("the proxy %s does not lead to %s: %d %s", e.proxy, e.target, e.code, e.reason)
-	switch {
-	case e.code == http.StatusProxyAuthRequired:
-		return s + fmt.Sprintf("; set the login that it wants in %s, http://USER:PASSWORD@%s, or name the host in NO_PROXY", e.setting, e.proxy)
-	case e.final():
-		return s + "; ask those who run it, or name the host in NO_PROXY"
+	if next := e.Advice(); next != "" {
+		s += "; " + next
 	}
 	return s
+}
+
+// Advice says what to do, for reports.
+func (e *forwardError) Advice() string {
+	switch {
+	case e.code == http.StatusProxyAuthRequired:
+		return fmt.Sprintf("set the login that it wants in %s, http://USER:PASSWORD@%s, or name the host in NO_PROXY", e.setting, e.proxy)
+	case e.final():
+		return "ask those who run it, or name the host in NO_PROXY"
+	}
+	return ""
 }
 
 // final says that no repetition changes the proxy's mind.

@@ -69,7 +69,7 @@ func (r *resolver) file(ctx context.Context, w lockfile.FileWish) (lockfile.File
 			return f, err
 		}
 	}
-	size, got, err := r.src.Files.Pin(ctx, w.URL)
+	size, got, err := r.src.Files.Pin(ctx, w.URL, want)
 	if err != nil {
 		return f, err
 	}

@@ -50,7 +50,7 @@ func (w *world) Config(_ context.Context, _ string, desc ocispec.Descriptor) ([]
 	return w.Blobs[desc.Digest], nil
 }
 
-func (w *world) Pin(_ context.Context, url string) (int64, digest.Digest, error) {
+func (w *world) Pin(_ context.Context, url string, _ digest.Digest) (int64, digest.Digest, error) {
 	w.pinned = append(w.pinned, url)
 	content, ok := w.files[url]
 	if !ok {

@@ -31,8 +31,9 @@ type Images interface {
 
 // Files asks for files.
 type Files interface {
-	// Pin downloads a file and returns its size and sha256.
-	Pin(ctx context.Context, url string) (size int64, d digest.Digest, err error)
+	// Pin downloads a file and returns its size and sha256; want is the sha256 that it
+	// should have, where one is known.
+	Pin(ctx context.Context, url string, want digest.Digest) (size int64, d digest.Digest, err error)
 	// Size asks how large a file is, without downloading it; -1 when the server does not say.
 	Size(ctx context.Context, url string) (int64, error)
 	// Checksums reads a list of sha256 sums: digests by file name, or one digest under the

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,6 +106,7 @@ func causes(errs []error) []error {
 	if len(own) == 0 {
 		return errs[:min(len(errs), 1)]
 	}
+	slices.SortStableFunc(own, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return own
 }
 

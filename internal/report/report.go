@@ -361,8 +361,17 @@ func escaped(doc []byte) []byte {
 	return b.Bytes()
 }
 
-// oneLine folds white space, so that a record stays one line.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine folds white space, so that a record stays one line. Lines are what joined errors
+// say, each its own.
+func oneLine(s string) string {
+	var all []string
+	for line := range strings.Lines(s) {
+		if line = strings.Join(strings.Fields(line), " "); line != "" {
+			all = append(all, line)
+		}
+	}
+	return strings.Join(all, "; ")
+}
 
 // printable escapes what could drive a terminal.
 func printable(s string) string {

@@ -131,7 +131,7 @@ func TestReportIsTheSameInAnyOrder(t *testing.T) {
 			t.Errorf("code %d, %d findings", rep.Code(), len(rep.Findings()))
 		}
 	}
-	if strings.Count(want, "\n") != len(records) || !strings.Contains(want, "two lines") {
+	if strings.Count(want, "\n") != len(records) || !strings.Contains(want, "two; lines") {
 		t.Errorf("a record is not one line:\n%s", want)
 	}
 }

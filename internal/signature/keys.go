@@ -38,6 +38,14 @@ type KeyError struct {
 
 func (e *KeyError) Error() string { return "key " + e.Path + ": " + e.Msg }
 
+// Advice says what to do where that does not follow from the exit code, for reports.
+func (e *KeyError) Advice() string {
+	if e.Kind {
+		return makeOne
+	}
+	return ""
+}
+
 // ExitCode is that of malformed input, of trust for a key of another kind, and of local
 // matters for its permissions.
 func (e *KeyError) ExitCode() int {

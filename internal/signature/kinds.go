@@ -41,8 +41,11 @@ func kindOf(key any) string {
 	return "a key of another kind"
 }
 
+// makeOne is what to do about a key of another kind.
+const makeOne = "bundler keygen makes a key"
+
 func wrongKind(kind string) error {
-	return &KeyError{Path: "file", Kind: true, Msg: fmt.Sprintf("it is %s: signatures of bundles are ECDSA P-256 over SHA-256; bundler keygen makes a key", kind)}
+	return &KeyError{Path: "file", Kind: true, Msg: fmt.Sprintf("it is %s: signatures of bundles are ECDSA P-256 over SHA-256; %s", kind, makeOne)}
 }
 
 // unreadable says why the library does not read a key: because of its kind, where the key

@@ -43,6 +43,11 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("signature %s: %s", e.Path, e.Msg)
 }
 
+// Advice says what to do, for reports.
+func (*FormatError) Advice() string {
+	return "copy the signature again, from beside the archive where that was built"
+}
+
 // ExitCode is that of trust.
 func (*FormatError) ExitCode() int { return exitTrust }
 
@@ -108,7 +113,7 @@ func checkDER(raw []byte) error {
 	case bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")):
 		return fmt.Errorf("it is JSON, and not the signature alone: cosign sign-blob writes that with --new-bundle-format=false --output-signature FILE")
 	case err != nil:
-		return fmt.Errorf("it is neither the DER form of an ECDSA signature nor the base64 of that in one line: copy it again, from beside the archive")
+		return fmt.Errorf("it is neither the DER form of an ECDSA signature nor the base64 of that in one line")
 	case len(rest) > 0:
 		return fmt.Errorf("%d bytes follow the signature", len(rest))
 	}

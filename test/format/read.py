@@ -95,7 +95,7 @@ def header(name, size):
     block = name.encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits + b"00000000000\0" + b" " * 8 + b"0"
     block = (block.ljust(257, b"\0") + b"ustar\x0000").ljust(329, b"\0") + b"0000000\0" * 2 + bytes(167)
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
-def read(file, offset, size, what, limit=64 * MIB):
+def read(file, offset, size, what, limit=16 * MIB):
     need(size <= limit, what, "is too large")
     content = os.pread(file.fileno(), size, min(offset, 1 << 62))
     need(len(content) == size, what, "ends early")

@@ -61,6 +61,9 @@ func TestEveryFinding(t *testing.T) {
 	complete(t, slices.Sorted(maps.Keys(all)))
 }
 
+// harmless are the states of records that are no findings.
+var harmless = []string{"ok", "sent", "present", "planned", "wanted", "warning", "foreign", "superseded"}
+
 // check runs the command and returns what kinds of findings it told of.
 func (f fault) check(t *testing.T) (seen []string) {
 	p, args, at := f.make(t)
@@ -76,6 +79,9 @@ func (f fault) check(t *testing.T) (seen []string) {
 	var findings []finding
 	for _, rec := range d.Records {
 		if rec.Class == 0 {
+			if !slices.Contains(harmless, rec.State) {
+				t.Errorf("a bad state without a class: %+v", rec)
+			}
 			continue
 		}
 		findings = append(findings, rec)
@@ -83,6 +89,9 @@ func (f fault) check(t *testing.T) (seen []string) {
 		if rec.Kind == "" || rec.Name == "" || rec.Place == "" || rec.Reason == "" || rec.Next == "" || f.digest && rec.Digest == "" {
 			t.Errorf("artifact, digest, place, cause or next step is missing: %+v", rec)
 		}
+	}
+	if len(seen) == 0 {
+		t.Errorf("no finding at all\n%s", r.out)
 	}
 	for _, want := range f.told {
 		if !slices.Contains(seen, want) {

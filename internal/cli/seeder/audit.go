@@ -153,9 +153,11 @@ func (o *auditOptions) run(ctx context.Context, s cli.Streams, b *manifest.Bundl
 	}
 	sum.Requests = o.remote.manners.requests()
 	if opts.Receipt != nil {
-		err = writeReceipt(o.receipt, opts.Receipt)
+		if err := writeReceipt(o.receipt, opts.Receipt); err != nil { // what was found is told all the same
+			rep.Add(report.Record{Kind: "receipt", Name: o.receipt, State: report.Failed, Class: report.Classify(err), Reason: err.Error()})
+		}
 	}
-	return rep, sum, err
+	return rep, sum, nil
 }
 
 // repoKeys reads the keys that metadata must be signed by; no file means none.

@@ -75,7 +75,7 @@ func (t *trust) readRing() (r ring, err error) {
 		revoked := slices.ContainsFunc(r.revoked, func(other signature.PublicKey) bool { return other.ID == k.ID })
 		switch {
 		case revoked && len(t.keys) > 0:
-			return r, report.WithClass(report.ClassTrust, fmt.Errorf("--key: the key %s is revoked (%s)", k.ID, r.from[k.ID]))
+			return r, report.WithClass(report.ClassTrust, report.Advise(fmt.Errorf("--key: the key %s is revoked (%s)", k.ID, r.from[k.ID]), "have the bundle signed with another key, and name that one"))
 		case !revoked:
 			r.keys = append(r.keys, k)
 		}

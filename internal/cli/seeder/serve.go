@@ -82,6 +82,9 @@ func runServe(ctx context.Context, s cli.Streams, o *serveOptions) error {
 		return err
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
+	if _, form := errors.AsType[*net.AddrError](err); form {
+		return cli.Usage("--listen %s: %v; wanted is HOST:PORT, such as 0.0.0.0:8081", o.listen, err)
+	}
 	if err != nil {
 		return report.WithClass(report.ClassLocal, err)
 	}

@@ -91,7 +91,7 @@ func TestClassOfFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, url := range []string{"file:.", "file:fifo", "file:absent", "file:///dev/null"} {
-		if _, _, err := newSource(t, dir).Pin(t.Context(), url); report.Classify(err) != report.ClassLocal {
+		if _, _, err := newSource(t, dir).Pin(t.Context(), url, ""); report.Classify(err) != report.ClassLocal {
 			t.Errorf("%s: class %d of %v", url, report.Classify(err), err)
 		}
 	}

@@ -66,7 +66,7 @@ func TestSecretsOfURLsStaySecret(t *testing.T) {
 				}
 				return err
 			},
-			"Pin":       func() error { _, _, err := src.Pin(t.Context(), url); return err },
+			"Pin":       func() error { _, _, err := src.Pin(t.Context(), url, ""); return err },
 			"Size":      func() error { _, err := src.Size(t.Context(), url); return err },
 			"Checksums": func() error { _, err := src.Checksums(t.Context(), url); return err },
 		} {

@@ -35,7 +35,11 @@ func TestPinWithoutTLS(t *testing.T) {
 				w.WriteHeader(tt.code)
 				_, _ = w.Write([]byte(tt.second))
 			})
-			size, d, err := newSource(t, "").Pin(t.Context(), strings.Replace(s.URL, "http", "HTTP", 1)+"/a.tar?token=s3cr3t")
+			if _, _, err := newSource(t, "").Pin(t.Context(), s.URL, digest.FromString("content")); tt.class == 0 && (err != nil || n.Swap(0) != 1) {
+				t.Errorf("%v: read more than once though the digest is known", err)
+			}
+			n.Store(0)
+			size, d, err := newSource(t, "").Pin(t.Context(), strings.Replace(s.URL, "http", "HTTP", 1)+"/a.tar?token=s3cr3t", "")
 			if tt.class == 0 {
 				if err != nil || size != 7 || d != digest.FromString("content") || n.Load() != 2 {
 					t.Errorf("%d, %s, %v after %d requests", size, d, err, n.Load())

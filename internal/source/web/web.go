@@ -48,11 +48,12 @@ func (s *Source) Open(ctx context.Context, rawURL string, want ocispec.Descripto
 
 // Pin reads the whole content of rawURL and returns its size and digest. A server that does
 // not say where its content ends is refused, because a cut download would be pinned as if
-// it were the whole. Without TLS the content is read twice, since nothing else would tell
-// a byte that was changed on the way; different readings are an error of content.
-func (s *Source) Pin(ctx context.Context, rawURL string) (int64, digest.Digest, error) {
+// it were the whole. Without TLS, and
+// where the caller wants no certain digest, the content is read twice, since nothing else
+// would tell a byte that was changed on the way; different readings are an error of content.
+func (s *Source) Pin(ctx context.Context, rawURL string, want digest.Digest) (int64, digest.Digest, error) {
 	n, d, err := s.pinOnce(ctx, rawURL)
-	if err != nil || !strings.HasPrefix(strings.ToLower(rawURL), "http:") {
+	if err != nil || want != "" || !strings.HasPrefix(strings.ToLower(rawURL), "http:") {
 		return n, d, err
 	}
 	again, other, err := s.pinOnce(ctx, rawURL)

@@ -282,7 +282,7 @@ func TestPin(t *testing.T) {
 		{"file:absent", 0, nil},
 	}
 	for _, tt := range tests {
-		size, got, err := newSource(t, dir).Pin(t.Context(), tt.url)
+		size, got, err := newSource(t, dir).Pin(t.Context(), tt.url, "")
 		if tt.sum == nil {
 			if err == nil || got != "" || size != 0 {
 				t.Errorf("%s: got %d %q, %v; want an error alone", tt.url, size, got, err)
@@ -322,7 +322,7 @@ func TestContentWithoutAnEnd(t *testing.T) {
 	content := strings.Repeat("a", 64) + "  f\n"
 	url := serveUntilClose(t, content)
 	src := newSource(t, t.TempDir())
-	if _, _, err := src.Pin(t.Context(), url); err == nil {
+	if _, _, err := src.Pin(t.Context(), url, ""); err == nil {
 		t.Error("Pin: no error: a cut download would be pinned")
 	}
 	if _, err := src.Checksums(t.Context(), url); err == nil {

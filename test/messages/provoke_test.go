@@ -101,14 +101,14 @@ func badLayout(t testing.TB) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	entry := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:` + strings.Repeat("%[1]d", 64) + `","size":2,"platform":{"os":"linux","architecture":"amd64"}}`
-	for name, content := range map[string]string{
-		"oci-layout": `{"imageLayoutVersion":"1.0.0"}`,
-		"index.json": `{"schemaVersion":2,"manifests":[` + fmt.Sprintf(entry, 1) + "," + fmt.Sprintf(entry, 2) + "]}",
+	for _, e := range [][2]string{ // in this order: the other way round it begins as a bundle does
+		{"index.json", `{"schemaVersion":2,"manifests":[` + fmt.Sprintf(entry, 1) + "," + fmt.Sprintf(entry, 2) + "]}"},
+		{"oci-layout", `{"imageLayoutVersion":"1.0.0"}`},
 	} {
-		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+		if err := w.WriteHeader(&tar.Header{Name: e[0], Mode: 0o644, Size: int64(len(e[1]))}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Write([]byte(content)); err != nil {
+		if _, err := w.Write([]byte(e[1])); err != nil {
 			t.Fatal(err)
 		}
 	}

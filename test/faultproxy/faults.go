@@ -70,22 +70,16 @@ func Shorten(next http.Handler, draw float64) http.Handler {
 }
 
 // FlipDown inverts one byte of the response body.
-func FlipDown(next http.Handler, draw float64) http.Handler {
-	return answered(next, func(w http.ResponseWriter, _ *http.Request, a *httptest.ResponseRecorder) {
-		body := a.Body.Bytes()
-		if len(body) > 0 {
-			body[int(draw*float64(len(body)))] ^= 0xff
-		}
-		send(w, a, body, len(body))
-	})
-}
+func FlipDown(next http.Handler, draw float64) http.Handler { return maskDown(next, draw, 0xff) }
 
 // BitDown changes the lowest bit of one byte of the response body: text stays text.
-func BitDown(next http.Handler, draw float64) http.Handler {
+func BitDown(next http.Handler, draw float64) http.Handler { return maskDown(next, draw, 0x01) }
+
+func maskDown(next http.Handler, draw float64, mask byte) http.Handler {
 	return answered(next, func(w http.ResponseWriter, _ *http.Request, a *httptest.ResponseRecorder) {
 		body := a.Body.Bytes()
 		if len(body) > 0 {
-			body[int(draw*float64(len(body)))] ^= 0x01
+			body[int(draw*float64(len(body)))] ^= mask
 		}
 		send(w, a, body, len(body))
 	})

@@ -211,9 +211,15 @@ func TestKeysOfOpenSSL(t *testing.T) {
 		must(t, nil, openssl, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:"+curve, "-out", s.at("c.key"))
 		must(t, nil, openssl, "pkey", "-in", s.at("c.key"), "-pubout", "-out", s.at("c.pub"))
 		must(t, nil, "chmod", "600", s.at("c.key"))
-		for _, args := range [][]string{{s.bundlerPath, "build", s.lock, "-o", s.bundle, "--sign", s.at("c.key")}, {s.seedPath, "verify", s.bundle, "--key", s.at("c.pub")}} {
-			if res := run(t, nil, args[0], args[1:]...); res.code != 5 || !strings.Contains(res.stderr, want) {
-				t.Errorf("%v: %d %s", args, res.code, res.stderr)
+		for _, c := range []struct {
+			code int
+			args []string
+		}{
+			{2, []string{s.bundlerPath, "build", s.lock, "-o", s.bundle, "--sign", s.at("c.key")}}, // a mistake of who signs
+			{5, []string{s.seedPath, "verify", s.bundle, "--key", s.at("c.pub")}},
+		} {
+			if res := run(t, nil, c.args[0], c.args[1:]...); res.code != c.code || !strings.Contains(res.stderr, want) {
+				t.Errorf("%v: %d, want %d: %s", c.args, res.code, c.code, res.stderr)
 			}
 		}
 	}

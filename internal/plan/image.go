@@ -193,6 +193,20 @@ func (m *maker) image(img *image) {
 	}
 }
 
+// shared refuses images that share more JSON than readers of the bundle will read again. The
+// first one beyond is told: those that follow share the same documents.
+func (m *maker) shared(images []*image) {
+	var again manifest.Rereads
+	for _, img := range images {
+		for _, j := range img.json {
+			if err := again.Count(ocispec.Descriptor{Digest: digest.FromBytes(j.raw), Size: int64(len(j.raw))}); err != nil {
+				m.errs = append(m.errs, &ArtifactError{Kind: "image", Name: img.lock.Source, Digest: img.lock.Digest, Err: err})
+				return
+			}
+		}
+	}
+}
+
 func platformNames(img manifest.Image) string {
 	var names []string
 	for _, p := range img.Platforms {

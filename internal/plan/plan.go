@@ -227,13 +227,16 @@ func (m *maker) images(ctx context.Context, images []lockfile.Image, jobs int) {
 		})
 	}
 	_ = g.Wait()
+	var whole []*image
 	for i, img := range images {
 		if failed[i] != nil {
 			m.errs = append(m.errs, &ArtifactError{Kind: "image", Name: img.Source, Digest: img.Digest, Err: failed[i]})
 			continue
 		}
 		m.image(found[i])
+		whole = append(whole, found[i])
 	}
+	m.shared(whole)
 }
 
 func (m *maker) rpms(lock *lockfile.Lock) {

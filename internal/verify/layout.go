@@ -59,7 +59,7 @@ type layoutWalk struct {
 	carried bool // there is something that is no index
 	found   int
 	more    int // findings beyond maxFindings
-	reread  rereads
+	reread  manifest.Rereads
 }
 
 // A node is one blob that a descriptor refers to.

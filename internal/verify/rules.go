@@ -210,7 +210,7 @@ func (w *layoutWalk) layers(ctx context.Context, d ocispec.Descriptor, image *ma
 	if n := w.seen[c.Digest]; !isConfig(c.MediaType) || n == nil || n.bad != "" {
 		return
 	}
-	if err := w.reread.count(c); err != nil {
+	if err := w.reread.Count(c); err != nil {
 		w.finding("config", c.Digest, "%v", err)
 		return
 	}

@@ -165,12 +165,12 @@ func (r *run) hashOne(ctx context.Context, s store, d ocispec.Descriptor) (err e
 
 // artifacts judges each artifact by its blobs, and finds blobs that belong to none.
 func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bundle) {
-	used, again := map[digest.Digest]bool{}, rereads{}
+	used, again := map[digest.Digest]bool{}, manifest.Rereads{}
 	read := func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 		if err := r.bad[desc.Digest]; err != nil {
 			return nil, notWhole(err) // told with its blob
 		}
-		if err := again.count(desc); err != nil {
+		if err := again.Count(desc); err != nil {
 			return nil, err
 		}
 		return a.Read(ctx, desc)
@@ -200,31 +200,6 @@ func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bun
 		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: "it carries nothing", Class: report.ClassContent})
 	}
 	r.others(b, used)
-}
-
-// maxReread bounds how many bytes of image JSON are read a second time and more: images may
-// share manifests and configs, and a few large ones that very many share would take hours.
-const maxReread = 32 << 20
-
-// rereads counts what is read more than once.
-type rereads struct {
-	seen  map[digest.Digest]bool
-	bytes int64
-}
-
-// count takes note of reading a document, and refuses where too much was read again.
-func (r *rereads) count(d ocispec.Descriptor) error {
-	if r.seen == nil {
-		r.seen = map[digest.Digest]bool{}
-	}
-	if !r.seen[d.Digest] {
-		r.seen[d.Digest] = true
-		return nil
-	}
-	if r.bytes += d.Size; r.bytes > maxReread {
-		return fmt.Errorf("more than %d bytes of image JSON would be read again: too many images share large manifests or configs", maxReread)
-	}
-	return nil
 }
 
 // metadata reads a slice of repository metadata. One that clients cannot read would take the

@@ -18,6 +18,7 @@ import (
 
 	"airbundle/internal/archive"
 	"airbundle/internal/bundletest"
+	"airbundle/internal/lockfile"
 	"airbundle/internal/plan"
 	"airbundle/internal/report"
 	"airbundle/internal/verify"
@@ -290,5 +291,41 @@ func BenchmarkVerify(b *testing.B) {
 		if err != nil || rep.WriteText(io.Discard, false) != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// As much image JSON as images may share is built and verified; what verify would refuse is
+// not planned.
+func TestSharedImageJSONIsBounded(t *testing.T) {
+	f := bundletest.New(t)
+	img := f.Lock.Images[2] // one manifest, of one platform
+	var m ocispec.Manifest
+	if err := json.Unmarshal(f.Blobs[img.Digest], &m); err != nil {
+		t.Fatal(err)
+	}
+	m.Annotations = map[string]string{"filler": strings.Repeat("x", 2<<20)}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	big := digest.FromBytes(raw)
+	f.Blobs[big], f.Types[big] = raw, f.Types[img.Digest]
+	f.Lock.Images = f.Lock.Images[:2]
+	add := func() {
+		f.Lock.Images = append(f.Lock.Images, lockfile.Image{
+			Source: fmt.Sprintf("quay.io/team/big:%d", len(f.Lock.Images)), Digest: big, Platforms: map[string]digest.Digest{"linux/amd64": big},
+		})
+	}
+	for range 1 + manifest.MaxReread/(2<<20+4096) {
+		add()
+	}
+	if rep, _ := run(t, f.Build(t)); rep.Code() != 0 {
+		t.Errorf("code %d, findings %v", rep.Code(), rep.Findings())
+	}
+	add()
+	_, err = plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f}, plan.Options{})
+	reason, next := report.Explain(err)
+	if report.Classify(err) != report.ClassContent || !strings.Contains(reason, "image quay.io/team/big:18: sha256:") || !strings.Contains(next, "several names by publish") {
+		t.Errorf("class %d, %s, next %s", report.Classify(err), reason, next)
 	}
 }

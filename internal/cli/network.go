@@ -5,11 +5,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/pflag"
 
 	"airbundle/internal/httpx"
+	"airbundle/internal/regular"
 )
 
 // Network are the flags of every command that talks to servers.
@@ -42,13 +42,19 @@ func (n *Network) Options(log *slog.Logger) (httpx.Options, error) {
 	return httpx.Options{PerHost: int(n.PerHost), RootCAs: roots, UserAgent: "airbundle/" + Version(), Log: log}, err
 }
 
+// maxCAFile bounds --ca-file; all public authorities together have some 250 KB.
+const maxCAFile = 16 << 20
+
 func (n *Network) roots() (*x509.CertPool, error) {
 	if n.CAFile == "" {
 		return nil, nil
 	}
-	raw, err := os.ReadFile(n.CAFile)
+	raw, err := regular.ReadFile(n.CAFile, maxCAFile)
 	if err != nil {
 		return nil, fmt.Errorf("--ca-file: %w", err)
+	}
+	if len(raw) > maxCAFile {
+		return nil, Usage("--ca-file: %s has more than %d bytes", n.CAFile, maxCAFile)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {

@@ -174,7 +174,7 @@ func TestNotText(t *testing.T) {
 		{"control", head + "name: a\x1b[31m\n", "f:3: control or invisible character U+001B"},
 		{"line separator", head + "name: a\u2028b\n", "f:3: control or invisible character U+2028"},
 		{"unknown alias", head + "name: *x\narches: [x86_64]\n", "f:4: not valid YAML: unknown anchor 'x' referenced"},
-		{"too large", strings.Repeat("#", MaxSize+1), "f: the file has 33554433 bytes, more than the 33554432 that are read"},
+		{"too large", strings.Repeat("#", MaxSize+1), "f: the file has more than the 33554432 bytes that are read"},
 		{"too deep", head + "name: " + strings.Repeat("[", 20000), "f:3: not valid YAML: exceeded max depth of 10000"},
 		{"broken second document", head + "name: a\n---\n]\n", "f:5: not valid YAML: did not find expected node content (here or shortly above, in what begins at line 5)"},
 	}

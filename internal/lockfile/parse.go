@@ -19,7 +19,7 @@ import (
 // reporting why there is none.
 func (d *decoder) parse(data []byte) *yaml.Node {
 	if len(data) > MaxSize {
-		d.add(0, "the file has %d bytes, more than the %d that are read", len(data), MaxSize)
+		d.add(0, "the file has more than the %d bytes that are read", MaxSize)
 		return nil
 	}
 	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // what editors of Windows put in front

@@ -5,6 +5,7 @@ package regular
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -35,6 +36,17 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	return f, info, nil
+}
+
+// ReadFile reads the regular file at path like os.ReadFile, but not more than limit bytes and
+// one: who gets more than limit knows by it that the file is too large.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, _, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
 var errNotRegular = errors.New("not a regular file")

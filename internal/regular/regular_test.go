@@ -127,3 +127,19 @@ func TestOpenOfWhatChangesHands(t *testing.T) {
 		f.Close()
 	}
 }
+
+// ReadFile reads no more than asked for, and of what is no regular file nothing.
+func TestReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[int64]string{3: "cont", 6: "content", 7: "content", 100: "content"} {
+		if got, err := ReadFile(path, limit); err != nil || string(got) != want {
+			t.Errorf("limit %d: %q, %v", limit, got, err)
+		}
+	}
+	if _, err := ReadFile("/dev/zero", 7); !errors.Is(err, errNotRegular) {
+		t.Errorf("a device: %v", err)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"airbundle/internal/cli"
 	"airbundle/internal/httpx"
 	"airbundle/internal/lockfile"
+	"airbundle/internal/regular"
 	"airbundle/internal/report"
 	"airbundle/internal/source/image"
 	"airbundle/internal/source/web"
@@ -78,7 +79,7 @@ func replaceable(path, begin, what string) error {
 
 // readLock reads and checks a lock file.
 func readLock(path string) (*lockfile.Lock, error) {
-	data, err := os.ReadFile(path)
+	data, err := regular.ReadFile(path, lockfile.MaxSize)
 	if err != nil {
 		return nil, err
 	}

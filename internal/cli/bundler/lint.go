@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -13,6 +12,8 @@ import (
 
 	"airbundle/internal/cli"
 	"airbundle/internal/lint"
+	"airbundle/internal/lockfile"
+	"airbundle/internal/regular"
 	"airbundle/internal/rpm"
 	"airbundle/internal/source/web"
 )
@@ -102,7 +103,7 @@ func runLint(ctx context.Context, s cli.Streams, o *lintOptions) error {
 func lintFiles(o *lintOptions) (locks []lint.File, request *lint.File, err error) {
 	var errs []error
 	read := func(name string) lint.File {
-		data, err := os.ReadFile(name)
+		data, err := regular.ReadFile(name, lockfile.MaxSize)
 		errs = append(errs, err)
 		return lint.File{Name: name, Data: data}
 	}

@@ -3,7 +3,6 @@ package bundler
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -43,7 +42,7 @@ func checkLockFlags(o *lockOptions) (*lockfile.Lock, error) {
 // readOldLock reads the lock that a new one takes the place of. Anything but a lock that
 // stands there was named by mistake.
 func readOldLock(path string, must bool) (*lockfile.Lock, error) {
-	data, err := readRegular(path)
+	data, err := regular.ReadFile(path, lockfile.MaxSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && must:
 		return nil, cli.Usage("%s: there is no lock yet: lock everything first", path)
@@ -64,19 +63,9 @@ func readOldLock(path string, must bool) (*lockfile.Lock, error) {
 	return old, nil
 }
 
-// readRegular reads a file that may be a device by mistake.
-func readRegular(path string) ([]byte, error) {
-	f, _, err := regular.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, lockfile.MaxSize+1)) // more is refused by its length
-}
-
 // readRequest reads the request and adds what other tools' files wish.
 func readRequest(o *lockOptions, talk *cli.Talk) (*lockfile.Request, []*interchange.Imported, error) {
-	data, err := os.ReadFile(o.request)
+	data, err := regular.ReadFile(o.request, lockfile.MaxSize)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -105,7 +94,7 @@ func readImport(arg string, req *lockfile.Request) (*interchange.Imported, error
 	if !ok || file == "" || !slices.Contains(interchange.Formats(), format) {
 		return nil, cli.Usage("--import %s: want FORMAT:FILE, where FORMAT is one of %s", arg, strings.Join(interchange.Formats(), ", "))
 	}
-	data, err := readRegular(file)
+	data, err := regular.ReadFile(file, interchange.MaxSize)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,11 @@ func (p program) end(t *testing.T, args ...string) met {
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		code = 128 + int(status.Signal())
 	}
-	return met{code: code, talk: talk.String(), took: time.Since(start)}
+	got := met{code: code, talk: talk.String(), took: time.Since(start)}
+	if use, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		got.memory = use.Maxrss << 10
+	}
+	return got
 }
 
 // run lets a program work to its end and decodes the JSON that it prints.

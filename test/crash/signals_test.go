@@ -199,8 +199,22 @@ func mute(t *testing.T, cmd *exec.Cmd, at func() bool) (free func()) {
 			t.Fatal("it does not come to work")
 		}
 	}
-	time.Sleep(300 * time.Millisecond) // it stands now
+	for end := time.Now().Add(limit); !stands(cmd.Process.Pid); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			_ = cmd.Process.Kill()
+			t.Fatal("it does not come to stand")
+		}
+	}
 	return func() { go func() { _, _ = io.Copy(io.Discard, r) }() }
+}
+
+// stands says that a thread of a process waits for room to write to standard error.
+func stands(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
+	return slices.ContainsFunc(threads, func(path string) bool {
+		call, _ := os.ReadFile(path) // that of a thread which has ended is empty
+		return strings.HasPrefix(string(call), fmt.Sprintf("%d 0x2 ", unix.SYS_WRITE))
+	})
 }
 
 // The first signal waits for what cannot be broken off, the second ends the program at once;

@@ -57,7 +57,7 @@ func (s *scanner) bootstrap() (*manifest.Bundle, error) {
 }
 
 func (s *scanner) notBundle(why string) error {
-	return fmt.Errorf("%s: %w: %s", s.path, ErrNotBundle, why)
+	return fmt.Errorf("%s: %w: %s; %s", s.path, ErrNotBundle, why, notBundle{}.Advice())
 }
 
 // block reads the block at p; the error is io.EOF when the file ends before its end.

@@ -22,6 +22,11 @@ type notBundle struct{}
 
 func (notBundle) Error() string { return "not an airbundle archive" }
 
+// Advice says what to do, for reports.
+func (notBundle) Advice() string {
+	return "name an archive that bundler build has made; seeder verify says what this one is"
+}
+
 // ExitCode says that the content is not what it should be.
 func (notBundle) ExitCode() int { return contentCode }
 

@@ -25,17 +25,10 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 // passes. Only when they are right does the blob count as filled; a wrong one is a
 // *digestio.MismatchError, and the slot can be filled again. When the blob is there
 // already, r is not read; when another goroutine is filling it, Fill waits for that.
-func (w *Writer) Fill(ctx context.Context, d ocispec.Descriptor, r io.Reader) error {
-	if err := w.fill(ctx, d, r); err != nil {
-		return fmt.Errorf("fill %s: %w", d.Digest, err)
-	}
-	return nil
-}
-
-func (w *Writer) fill(ctx context.Context, d ocispec.Descriptor, r io.Reader) (err error) {
+func (w *Writer) Fill(ctx context.Context, d ocispec.Descriptor, r io.Reader) (err error) {
 	i, ok := w.layout.blob(d.Digest)
 	if !ok || w.layout.entries[i].size != d.Size {
-		return fmt.Errorf("the layout has no such blob of %d bytes", d.Size)
+		return fmt.Errorf("the layout has no blob %s of %d bytes", d.Digest, d.Size)
 	}
 	taken, err := w.take(ctx, i)
 	if !taken {

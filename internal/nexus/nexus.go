@@ -181,8 +181,11 @@ type NoRepositoryError struct {
 }
 
 func (e *NoRepositoryError) Error() string {
-	return fmt.Sprintf("Nexus has no repository %s: %v", e.Repo, e.Err)
+	return fmt.Sprintf("Nexus has no repository %s: %v; %s", e.Repo, e.Err, e.Advice())
 }
+
+// Advice says what to do, for reports.
+func (*NoRepositoryError) Advice() string { return "create it or name another one" }
 
 // Unwrap returns the server's answer.
 func (e *NoRepositoryError) Unwrap() error { return e.Err }

@@ -252,17 +252,20 @@ func (r *run) add(rec report.Record) {
 // failed records a failure.
 func (r *run) failed(rec report.Record, err error) {
 	rec.State, rec.Class = report.Failed, report.Classify(err)
-	if rec.Reason, rec.Next = report.Explain(err); rec.Next == "" {
-		rec.Next = next(err)
-	}
+	rec.Reason, rec.Next = report.Explain(err)
 	_, ours := errors.AsType[*rpmRefusal](err)
 	_, parts := errors.AsType[UnknownBlobs](err)
 	if httpx.StatusCode(err) == http.StatusNotFound && !ours && !parts && rec.Class != report.ClassIncomplete {
 		// Reads take 404 as absence; for a write it means that the place itself is missing, unless
 		// it is parts of a manifest, or what was taken and is not shown.
 		rec.Class = report.ClassRefused
-		rec.Reason += "; the target has no such repository"
-		rec.Next = "create it or name another one"
+		if rec.Next == "" {
+			rec.Reason += "; the target has no such repository"
+			rec.Next = "create it or name another one"
+		}
+	}
+	if rec.Next == "" {
+		rec.Next = next(err)
 	}
 	r.add(rec)
 }

@@ -85,6 +85,18 @@ func (e *refusedError) Unwrap() error { return e.err }
 // ExitCode says that the remote was not given what it asked for.
 func (e *refusedError) ExitCode() int { return refusedCode }
 
+// A noRepositoryError is what a Nexus says of a repository of its own that it does not have.
+type noRepositoryError struct{ err error }
+
+func (e *noRepositoryError) Error() string {
+	return fmt.Sprintf("the server has no such repository: %v; %s", e.err, e.Advice())
+}
+
+func (e *noRepositoryError) Unwrap() error { return e.err }
+
+// Advice says what to do, for reports.
+func (*noRepositoryError) Advice() string { return "create it or name another one" }
+
 func refuse(format string, args ...any) error {
 	return &refusedError{fmt.Errorf(format, args...)}
 }
@@ -123,7 +135,7 @@ func CheckStatus(resp *http.Response, want ...int) error {
 		body.Errors = nil
 	}
 	if se.Code == http.StatusNotFound && se.Says("repository not found") {
-		return &refusedError{fmt.Errorf("the server has no such repository: %w", se)} // a Nexus, of one of its own
+		return &refusedError{&noRepositoryError{se}}
 	}
 	a := &answer{se, body.Errors}
 	switch {

@@ -126,7 +126,7 @@ func (o *planOptions) judge(ctx context.Context, s cli.Streams, b *manifest.Bund
 		return preflight.Judge(facts, q), nil, c.name, nil
 	}
 	if err != nil {
-		return nil, nil, "", nextStep(fmt.Errorf("nexus %s: %w", c.name, err), c.url)
+		return nil, nil, "", nexusStep(fmt.Errorf("nexus %s: %w", c.name, err), c.url)
 	}
 	if q.Items, err = g.at(ctx, c, o.creation.create); err != nil {
 		return nil, nil, "", err

@@ -101,7 +101,7 @@ func runProbe(ctx context.Context, s cli.Streams, o *probeOptions) error {
 		Program: "airbundle " + cli.Version(), Talk: talk.Printf,
 	})
 	if t == nil {
-		return nextStep(fmt.Errorf("nexus %s: %w", httpx.RedactURL(u), err), u)
+		return nexusStep(fmt.Errorf("nexus %s: %w", httpx.RedactURL(u), err), u)
 	}
 	return errors.Join(o.print(s, t), err)
 }

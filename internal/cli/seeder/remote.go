@@ -53,8 +53,10 @@ func (r *remote) addFlags(f *pflag.FlagSet) {
 // base returns the target's URL and whether it is a Nexus.
 func (r *remote) base() (u *url.URL, isNexus bool, err error) {
 	switch {
-	case (r.nexus == "") == (r.registry == ""):
+	case r.nexus == "" && r.registry == "":
 		return nil, false, cli.Usage("say where: either --nexus URL or --registry HOST:PORT")
+	case r.nexus != "" && r.registry != "":
+		return nil, false, cli.Usage("both --nexus and --registry say where: leave one out")
 	case r.nexus != "":
 		if u, err = url.Parse(r.nexus); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, false, cli.Usage("--nexus wants a URL such as http://10.19.90.29:8081")
@@ -205,21 +207,29 @@ func (r *remote) connect(ctx context.Context, s cli.Streams, quiet bool) (*conne
 	}
 	if c.nexus == nil {
 		if err := c.images.Ping(ctx); err != nil {
-			return nil, nextStep(fmt.Errorf("registry %s: %w", c.name, err), c.url)
+			return nil, nextStep(fmt.Errorf("registry %s: %w", c.name, err), c.url, "add --plain-http "+c.url.Host)
 		}
 		return c, nil
 	}
 	if c.info, err = c.nexus.Check(ctx); err != nil {
-		return nil, nextStep(fmt.Errorf("nexus %s: %w", c.name, err), c.url)
+		return nil, nexusStep(fmt.Errorf("nexus %s: %w", c.name, err), c.url)
 	}
 	r.manners.daily = c.info.DailyRequests()
 	return c, nil
 }
 
-// nextStep adds what to do where it is plain from the error.
-func nextStep(err error, u *url.URL) error {
+// nexusStep is nextStep for a Nexus, which is named by its URL.
+func nexusStep(err error, u *url.URL) error {
+	plain := *u
+	plain.Scheme = "http"
+	return nextStep(err, u, "name it so: --nexus "+httpx.RedactURL(&plain))
+}
+
+// nextStep adds what to do where it is plain from the error; unencrypted is how a server
+// without TLS is named.
+func nextStep(err error, u *url.URL, unencrypted string) error {
 	if u.Scheme == "https" && (errors.Is(err, http.ErrSchemeMismatch) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")) {
-		return report.Advise(err, "if it speaks plain HTTP, add --plain-http "+u.Host)
+		return report.Advise(err, "if it speaks plain HTTP, "+unencrypted)
 	}
 	if httpx.StatusCode(err) == http.StatusUnauthorized {
 		return report.Advise(err, "check user and password (NEXUS_USERNAME, NEXUS_PASSWORD, --username, the docker config)")

@@ -246,10 +246,16 @@ func (t *trust) memory(v *verdict) (*rollback.Memory, error) {
 	}
 	m, err := rollback.Read(dir)
 	if err != nil && t.allowRollback {
-		v.note("%v; not compared, by --allow-rollback", err)
+		v.note("%s; not compared, by --allow-rollback", reason(err))
 		return nil, nil
 	}
 	return m, err
+}
+
+// reason is what an error says without its advice, which was taken already.
+func reason(err error) string {
+	r, _ := report.Explain(err)
+	return r
 }
 
 // rollback compares the bundle's serial with the highest that was taken in before.
@@ -261,7 +267,7 @@ func (t *trust) rollback(v *verdict, memory *rollback.Memory) {
 	switch {
 	case err == nil:
 	case t.allowRollback:
-		v.note("%v; taken all the same, by --allow-rollback", err)
+		v.note("%s; taken all the same, by --allow-rollback", reason(err))
 	default:
 		v.errs = append(v.errs, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,6 +25,7 @@ type world struct {
 	files  map[string]string
 	sizes  map[string]int64
 	sums   map[string]map[string]digest.Digest
+	mu     sync.Mutex // of pinned
 	pinned []string
 	charts chartContents
 	repos  repositories
@@ -51,7 +53,9 @@ func (w *world) Config(_ context.Context, _ string, desc ocispec.Descriptor) ([]
 }
 
 func (w *world) Pin(_ context.Context, url string, _ digest.Digest) (int64, digest.Digest, error) {
+	w.mu.Lock()
 	w.pinned = append(w.pinned, url)
+	w.mu.Unlock()
 	content, ok := w.files[url]
 	if !ok {
 		return 0, "", &httpx.StatusError{Method: "GET", URL: url, Code: 404}

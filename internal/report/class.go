@@ -119,6 +119,8 @@ func Advice(err error) string {
 		return "let it open more files at once: ulimit -n 1024, or more"
 	case errors.Is(err, syscall.ENFILE):
 		return "too many files are open on the whole machine: end what holds them, or raise fs.file-max"
+	case errors.Is(err, fs.ErrNotExist):
+		return "check the path: nothing is there"
 	}
 	return ""
 }

@@ -51,8 +51,6 @@ type met struct {
 	at    int  // which call of its kind that was first, of those of all threads
 	talk  string
 	took  time.Duration
-
-	memory int64 // bytes of main memory, at its most; of what end ran
 }
 
 // strace runs a program under strace with more flags and returns what strace wrote.

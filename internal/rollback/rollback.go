@@ -66,18 +66,26 @@ func (*SerialError) Advice() string {
 // ExitCode is that of trust.
 func (*SerialError) ExitCode() int { return 5 }
 
-// A DamagedError says that the memory cannot be read, so nothing is known.
+// A DamagedError says that the memory cannot be read, now or for good, so nothing is known.
 type DamagedError struct {
 	Path string
 	Err  error
 }
 
 func (e *DamagedError) Error() string {
-	return fmt.Sprintf("serials that this site has taken in: %s: %v; %s", e.Path, e.Err, e.Advice())
+	reason := fmt.Sprintf("serials that this site has taken in: %s: %v", e.Path, e.Err)
+	if next := e.Advice(); next != "" {
+		reason += "; " + next
+	}
+	return reason
 }
 
-// Advice says what to do, for reports.
-func (*DamagedError) Advice() string {
+// Advice says what to do, for reports; nothing where the system refused the file, which may be
+// whole: that has causes of its own.
+func (e *DamagedError) Advice() string {
+	if errno, ok := errors.AsType[unix.Errno](e.Err); ok && errno != unix.EIO {
+		return ""
+	}
 	return "bring it back from a backup, or remove it and lose what it remembers, or go on once with --allow-rollback"
 }
 

@@ -154,6 +154,26 @@ func TestPlacesThatWillNotDo(t *testing.T) {
 	}
 }
 
+// What the system refuses may be whole: nobody is told to remove it.
+func TestAdviceForTheMemory(t *testing.T) {
+	for err, want := range map[error]bool{
+		unix.EMFILE: false, unix.EACCES: false, unix.ENOTDIR: false,
+		unix.EIO: true, errors.New("it is damaged: no JSON"): true,
+	} {
+		e := &DamagedError{"serials.json", err}
+		if got := e.Advice() != ""; got != want || strings.Contains(e.Error(), "remove it") != want || !strings.Contains(e.Error(), err.Error()) {
+			t.Errorf("%v: advice %q, in %q", err, e.Advice(), e)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(file); err == nil || strings.Contains(err.Error(), "remove it") {
+		t.Errorf("no directory: %v", err)
+	}
+}
+
 func TestDecode(t *testing.T) {
 	seen := `{"serial":1,"root":"` + rootA.String() + `"}`
 	list := func(entries string) string { return `{"schema":"airbundle/serials/v1","bundles":[` + entries + `]}` }

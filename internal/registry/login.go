@@ -38,6 +38,7 @@ type Login struct {
 	challenge  map[string]string // of the token server, once seen
 	tokens     map[string]string // by scopes
 	withheld   string            // token host that was not shown the credentials
+	tokenless  bool              // all tries to get the last token were in vain
 	noContinue bool              // the server ignores Expect: 100-continue
 }
 

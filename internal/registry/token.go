@@ -32,6 +32,7 @@ func (l *Login) fetch(ctx context.Context, c *http.Client, challenge map[string]
 		q.Add("scope", s)
 	}
 	realm.RawQuery = q.Encode()
+	ctx = httpx.FinalStatus(ctx) // what is final to the request that needs the token is not here
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, realm.String(), nil)
 	if err != nil {
 		return "", err
@@ -44,9 +45,15 @@ func (l *Login) fetch(ctx context.Context, c *http.Client, challenge map[string]
 	if l.user != "" && !shown {
 		l.withheld = realm.Host
 	}
+	if l.tokenless { // the password is not shown again and again to a server that is broken
+		req = req.WithContext(httpx.WithAttempts(ctx, 1))
+	}
 	l.mu.Unlock()
 	token, err := askToken(c, req)
 	if err != nil {
+		l.mu.Lock()
+		l.tokenless = l.tokenless || ctx.Err() == nil
+		l.mu.Unlock()
 		err = l.explain(fmt.Errorf("ask %s for a token: %w", realm.Host, err))
 		if shown && refusesLogin(err) {
 			l.refused.set(err)
@@ -54,7 +61,7 @@ func (l *Login) fetch(ctx context.Context, c *http.Client, challenge map[string]
 		return "", err
 	}
 	l.mu.Lock()
-	l.tokens[key] = token
+	l.tokens[key], l.tokenless = token, false
 	l.mu.Unlock()
 	return token, nil
 }

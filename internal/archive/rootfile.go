@@ -15,7 +15,7 @@ func OpenRoot(path string) (*manifest.Bundle, error) {
 	} else if ok {
 		b, err := manifest.OpenRootFile(raw)
 		if err != nil {
-			return nil, &FormatError{Path: path, Msg: err.Error(), Err: err}
+			return nil, &FormatError{Path: path, Msg: err.Error(), Todo: rootFileAgain, Err: err}
 		}
 		return b, nil
 	}
@@ -26,6 +26,8 @@ func OpenRoot(path string) (*manifest.Bundle, error) {
 	defer a.Close()
 	return a.Bundle(), nil
 }
+
+const rootFileAgain = "have it written again, by bundler inspect --root"
 
 // maxRootFile is more than a file of root and table can have.
 const maxRootFile = manifest.MaxTable + 2*manifest.MaxRootManifest
@@ -43,7 +45,7 @@ func rootFile(path string) ([]byte, bool, error) {
 	}
 	size := info.Size()
 	if size > maxRootFile {
-		return nil, false, &FormatError{Path: path, Msg: fmt.Sprintf("%d bytes are too many for a root file", size)}
+		return nil, false, &FormatError{Path: path, Msg: fmt.Sprintf("%d bytes are too many for a root file", size), Todo: rootFileAgain}
 	}
 	raw, err := io.ReadAll(io.NewSectionReader(f, 0, size))
 	return raw, true, err

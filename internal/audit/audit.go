@@ -22,6 +22,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
+	"airbundle/internal/digestio"
 	"airbundle/internal/httpx"
 	"airbundle/internal/progress"
 	"airbundle/internal/receipt"
@@ -160,7 +161,11 @@ func (r *run) judge(rec *report.Record, err error) {
 	case report.ClassOK:
 		rec.State = report.Present
 	case report.ClassContent:
-		rec.State, rec.Reason, rec.Class = report.Different, err.Error(), class
+		rec.State, rec.Class = report.Different, class
+		rec.Reason, rec.Next = report.Explain(err)
+		if _, read := errors.AsType[*digestio.MismatchError](err); read && rec.Next == "" {
+			rec.Next = deleteDamaged
+		}
 	default:
 		rec.State, rec.Class = report.Unknown, class
 		rec.Reason, rec.Next = report.Explain(err)
@@ -170,6 +175,10 @@ func (r *run) judge(rec *report.Record, err error) {
 		}
 	}
 }
+
+// deleteDamaged is what helps where content is not what its server says that it is: a push
+// believes the server, and a registry keeps the blob that it has.
+const deleteDamaged = "audit again; what is still damaged has to be deleted there, then push the bundle again"
 
 func isUnauthorized(err error) bool { return httpx.StatusCode(err) == http.StatusUnauthorized }
 

@@ -140,6 +140,25 @@ func (s *site) layer() digest.Digest {
 	return node.Layers[0].Digest
 }
 
+// What is damaged at the target is neither mended by a push, which believes the server, nor
+// by one with --overwrite: the next step is another one.
+func TestDamagedBlob(t *testing.T) {
+	s := newSite(t)
+	at := s.reg.BlobFile(s.layer())
+	raw, err := os.ReadFile(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[0] ^= 1
+	if err := os.WriteFile(at, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rep := s.audit(true)
+	if all := rep.Findings(); rep.Code() != int(report.ClassContent) || len(all) != 1 || all[0].State != report.Different || !strings.Contains(all[0].Next, "deleted there") {
+		t.Errorf("%+v", all)
+	}
+}
+
 func TestMissing(t *testing.T) {
 	s := newSite(t)
 	if err := os.Remove(s.reg.BlobFile(s.layer())); err != nil {

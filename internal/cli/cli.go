@@ -122,7 +122,7 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 	}
 	code := exitCode(err, started)
 	if _, told := errors.AsType[*ResultError](err); err != nil && !told {
-		printError(s.Err, root.Name(), err)
+		printError(s.Err, root.Name(), err, args)
 		if code == int(report.ClassUsage) && !started {
 			fmt.Fprintf(s.Err, "Run '%s --help' for usage.\n", cmd.CommandPath())
 		} else if next := nextSteps(cmd.Name(), err); next != "" {
@@ -135,11 +135,16 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 // maxErrors caps the lines of joined errors, as reports are capped.
 const maxErrors = 1000
 
-// printError prints each of joined errors on a line of its own, and counts the rest.
-func printError(w io.Writer, name string, err error) {
-	lines := slices.DeleteFunc(strings.Split(err.Error(), "\n"), func(line string) bool { return line == "" })
+// printError prints each of joined errors on a line of its own, and counts the rest. Names
+// of files that were given make no lines: a shell may have found them on a strange medium.
+func printError(w io.Writer, name string, err error, args []string) {
+	text := err.Error()
+	for _, arg := range args {
+		text = strings.ReplaceAll(text, arg, report.Printable(arg))
+	}
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return line == "" })
 	for _, line := range lines[:min(len(lines), maxErrors)] {
-		fmt.Fprintf(w, "%s: %s\n", name, line)
+		fmt.Fprintf(w, "%s: %s\n", name, report.Printable(line))
 	}
 	if more := len(lines) - maxErrors; more > 0 {
 		fmt.Fprintf(w, "%s: and %d more that are not listed\n", name, more)

@@ -198,7 +198,7 @@ func PrintReport(s Streams, rep *report.Report, o Results, last string, summary 
 	if o.Output.JSON() {
 		err = rep.WriteJSON(s.Out, summary)
 	} else if err = rep.WriteText(s.Out, o.Verbose); err == nil {
-		_, err = fmt.Fprintln(s.Out, last)
+		_, err = fmt.Fprintln(s.Out, report.Printable(last))
 	}
 	if err != nil {
 		return &unwrittenError{err, report.Worst(report.ClassLocal, report.Class(rep.Code()))}

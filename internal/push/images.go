@@ -239,7 +239,8 @@ func (r *run) planBlob(ctx context.Context, p *publication, desc ocispec.Descrip
 		return 0, err
 	}
 	if !absent && size >= 0 && size != desc.Size {
-		return 0, fmt.Errorf("the target has a damaged copy: %w", &digestio.MismatchError{Want: desc, GotBytes: size})
+		err := fmt.Errorf("the target has a damaged copy: %w", &digestio.MismatchError{Want: desc, GotBytes: size})
+		return 0, report.Advise(err, "push: it sends the blob again, and tells where the copy has to be deleted there first")
 	}
 	first := len(state.have) == 0
 	state.have = append(state.have, p.repo)

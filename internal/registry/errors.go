@@ -97,6 +97,18 @@ func (e *noRepositoryError) Unwrap() error { return e.err }
 // Advice says what to do, for reports.
 func (*noRepositoryError) Advice() string { return "create it or name another one" }
 
+// A tornError says that the registry took an upload and keeps the damaged copy that it had.
+type tornError struct{ err error }
+
+func (e *tornError) Error() string {
+	return fmt.Sprintf("the registry took the upload but keeps its damaged copy: %v; %s", e.err, e.Advice())
+}
+
+func (e *tornError) Unwrap() error { return e.err }
+
+// Advice says what to do, for reports.
+func (*tornError) Advice() string { return "delete that copy there, then push again" }
+
 func refuse(format string, args ...any) error {
 	return &refusedError{fmt.Errorf(format, args...)}
 }

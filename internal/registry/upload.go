@@ -64,8 +64,7 @@ func (u *upload) mended(ctx context.Context) error {
 		return err
 	}
 	if size >= 0 && size != u.desc.Size {
-		return fmt.Errorf("the registry took the upload but keeps its damaged copy, which has to be deleted there first: %w",
-			&digestio.MismatchError{Want: u.desc, GotBytes: size})
+		return &tornError{&digestio.MismatchError{Want: u.desc, GotBytes: size}}
 	}
 	return nil
 }

@@ -261,26 +261,26 @@ func (r *Report) WriteText(w io.Writer, verbose bool) error {
 		fmt.Fprintf(b, "and %d more findings that are not listed\n", more)
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(b, "note: %s\n", printable(n))
+		fmt.Fprintf(b, "note: %s\n", Printable(n))
 	}
 	return b.Flush()
 }
 
 // line writes the record as one line.
 func (rec *Record) line(b *bufio.Writer) {
-	fmt.Fprintf(b, "%-9s %-7s %s", rec.State, rec.Kind, printable(rec.Name))
+	fmt.Fprintf(b, "%-9s %-7s %s", rec.State, rec.Kind, Printable(rec.Name))
 	if rec.Arch != "" {
-		fmt.Fprintf(b, " [%s]", printable(rec.Arch))
+		fmt.Fprintf(b, " [%s]", Printable(rec.Arch))
 	}
 	if rec.Place != "" && rec.Place != rec.Name {
-		fmt.Fprintf(b, " at %s", printable(rec.Place))
+		fmt.Fprintf(b, " at %s", Printable(rec.Place))
 	}
 	if rec.Digest != "" {
-		fmt.Fprintf(b, " %s", printable(string(rec.Digest)))
+		fmt.Fprintf(b, " %s", Printable(string(rec.Digest)))
 	}
 	for _, s := range []string{rec.Finding, rec.Reason, rec.Proof, rec.Next} {
 		if s != "" {
-			fmt.Fprintf(b, ": %s", printable(s))
+			fmt.Fprintf(b, ": %s", Printable(s))
 		}
 	}
 	_ = b.WriteByte('\n')
@@ -373,8 +373,8 @@ func oneLine(s string) string {
 	return strings.Join(all, "; ")
 }
 
-// printable escapes what could drive a terminal.
-func printable(s string) string {
+// Printable replaces what could drive a terminal, or begin a line.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			return '\ufffd'

@@ -114,7 +114,7 @@ func TestStandardOutput(t *testing.T) {
 		"audit":      {s.seeder, append(s.audit(), "--output", "json")},
 		"push plan":  {s.seeder, append(s.push(), "--dry-run")},
 		"plan":       {program{name: "seeder", env: nexus.env}, append([]string{"plan", s.bundle}, nexus.flags...)},
-		"root":       {s.bundler, []string{"inspect", s.bundle, "--root"}},
+		"root":       {s.bundler, []string{"inspect", s.bundle, "--root", "-"}},
 		"export":     {s.bundler, []string{"export", s.lock, "--format", "sha256sums", "-o", "-"}},
 		"lint json":  {s.bundler, []string{"lint", s.lock, "--output", "json"}},
 		"help":       {s.bundler, []string{"lock", "--help"}},

@@ -2,11 +2,8 @@ package bundler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -24,23 +21,20 @@ func newInspect(s cli.Streams) *cobra.Command {
 	var root string
 	var format cli.Output
 	cmd := &cobra.Command{
-		Use:   "inspect BUNDLE [--root [FILE]]",
+		Use:   "inspect BUNDLE [--root FILE]",
 		Short: "Show what an archive carries",
 		Long: `inspect prints the artifacts of an archive as a tree, with arch, size, digest and
 the bytes that several artifacts share. It reads the root and the image manifests,
 not the large content: use seeder verify to check that. With --root it writes the root
-and nothing else, to a file or to standard output; seeder audit and plan take that file
-in place of the archive. A signature beside the archive is copied beside that file.`,
+and nothing else, to a file or, as -, to standard output; seeder audit and plan take that
+file in place of the archive. A signature beside the archive is copied beside that file.`,
 		Example: `  bundler inspect k8s.bundle.tar
   bundler inspect k8s.bundle.tar --root k8s.root.json
-  bundler inspect k8s.bundle.tar --root > k8s.root.json`,
+  bundler inspect k8s.bundle.tar --root - > k8s.root.json`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 2 && root == "":
+			if len(args) == 2 {
 				return cli.Usage("inspect takes one archive; bundler diff compares two")
-			case len(args) == 2:
-				args, root = rootArgs(args)
 			}
 			a, err := archive.Open(args[0])
 			if err != nil {
@@ -61,17 +55,8 @@ in place of the archive. A signature beside the archive is copied beside that fi
 		},
 	}
 	format.AddFlag(cmd.Flags())
-	cmd.Flags().StringVar(&root, "root", "", "write the root, to this `file` or to standard output, and print nothing else")
-	cmd.Flags().Lookup("root").NoOptDefVal = "-"
+	cmd.Flags().StringVar(&root, "root", "", "write the root to this `file` (- is standard output) and print nothing else")
 	return cmd
-}
-
-// rootArgs tells archive and root file apart: the archive is there, the other may not be.
-func rootArgs(args []string) (bundle []string, root string) {
-	if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) {
-		return args[1:], args[0]
-	}
-	return args[:1], args[1]
 }
 
 func writeRoot(s cli.Streams, b *manifest.Bundle, bundle, path string) error {

@@ -62,7 +62,7 @@ type Result struct {
 
 // A BlobError says which blob could not be fetched, for which artifact and from where.
 type BlobError struct {
-	Artifact string
+	Artifact string // kind and name
 	Desc     ocispec.Descriptor
 	Places   []string // that were tried
 	Err      error    // joined, one per place and try
@@ -77,7 +77,8 @@ func (e *BlobError) Unwrap() error { return e.Err }
 
 // Subject returns what a record of the error is about, and where it should have come from.
 func (e *BlobError) Subject() report.Record {
-	return report.Record{Kind: "blob", Name: e.Artifact, Digest: e.Desc.Digest, Place: strings.Join(e.Places, ", ")}
+	kind, name, _ := strings.Cut(e.Artifact, " ")
+	return report.Record{Kind: kind, Name: name, Digest: e.Desc.Digest, Place: strings.Join(e.Places, ", ")}
 }
 
 // Run builds the archive of p at path. Where that archive stands already, it is read and

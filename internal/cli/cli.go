@@ -107,6 +107,7 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Long += "\n\n" + exitCodes
 	}
+	strictCommands(root)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
@@ -130,6 +131,27 @@ func run(ctx context.Context, root *cobra.Command, args []string, s Streams) int
 		}
 	}
 	return code
+}
+
+// strictCommands makes the commands that cobra adds refuse words that they do not know,
+// instead of printing their help and ending well.
+func strictCommands(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "completion":
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		case "help":
+			cmd.Run, cmd.RunE = nil, func(_ *cobra.Command, args []string) error {
+				about, _, err := root.Find(args)
+				if err != nil {
+					return Usage("%v", err)
+				}
+				return about.Help()
+			}
+		}
+	}
 }
 
 // maxErrors caps the lines of joined errors, as reports are capped.

@@ -78,27 +78,31 @@ func Read(podman bool) (*Helpers, error) {
 }
 
 // configs are the places where a config may be, in order.
-func configs(podman bool) []string {
-	home, _ := os.UserHomeDir() // none: no file is found there
-	dir := os.Getenv("DOCKER_CONFIG")
-	if dir == "" {
-		dir = filepath.Join(home, ".docker")
+func configs(podman bool) (paths []string) {
+	add := func(dir string, below ...string) {
+		if dir != "" {
+			paths = append(paths, filepath.Join(append([]string{dir}, below...)...))
+		}
 	}
-	paths := []string{filepath.Join(dir, "config.json")}
+	home, _ := os.UserHomeDir() // none: nothing is looked for there, nor where we stand
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		add(dir, "config.json")
+	} else {
+		add(home, ".docker", "config.json")
+	}
 	if !podman {
 		return paths
 	}
 	if path := os.Getenv("REGISTRY_AUTH_FILE"); path != "" {
 		return append(paths, path)
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		paths = append(paths, filepath.Join(dir, "containers", "auth.json"))
+	add(os.Getenv("XDG_RUNTIME_DIR"), "containers", "auth.json")
+	if dir := os.Getenv("XDG_CONFIG_HOME"); dir != "" {
+		add(dir, "containers", "auth.json")
+	} else {
+		add(home, ".config", "containers", "auth.json")
 	}
-	dir = os.Getenv("XDG_CONFIG_HOME")
-	if dir == "" {
-		dir = filepath.Join(home, ".config")
-	}
-	return append(paths, filepath.Join(dir, "containers", "auth.json"))
+	return paths
 }
 
 func readCapped(path string) ([]byte, error) {

@@ -121,7 +121,11 @@ func (w *wire) scratches(ctx context.Context, names []string, list []repository,
 			return nil, err
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--scratch %s: %w", name, err))
+			next := ""
+			if httpx.StatusCode(err) == 0 {
+				next = "name hosted repositories whose content may be lost"
+			}
+			errs = append(errs, report.Advise(fmt.Errorf("--scratch %s: %w", name, err), next))
 		}
 		all = append(all, s)
 	}
@@ -200,14 +204,14 @@ func (w *wire) empty(ctx context.Context, name string) error {
 		}
 		for _, c := range page.Items {
 			if !ours(c.Group) && !ours(c.Name) {
-				return refused("it is not empty, it has %s %s: name a scratch repository, or add --force if what is in it may be lost", oneLine(c.Name), oneLine(c.Version))
+				return refused("it is not empty, it has %s %s, and --force is not given", oneLine(c.Name), oneLine(c.Version))
 			}
 		}
 		if token = page.Token; token == "" {
 			return nil
 		}
 	}
-	return refused("it is not empty: it has more than %d pages of components of earlier runs; delete them, or add --force", maxPages)
+	return refused("it is not empty: it has more than %d pages of components of earlier runs, and --force is not given", maxPages)
 }
 
 // ours tells names that a run gave.

@@ -67,6 +67,7 @@ func TestBuildTellsAll(t *testing.T) {
 	if err := os.WriteFile(lock, raw, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	kinds := map[string]bool{"image": true, "rpm": true, "file": true, "chart": true}
 	var first document
 	for i, jobs := range []int{1, 2, 8, 16, 8, 16} {
 		p := newProcess(t, fmt.Sprintf("GOMAXPROCS=%d", 1+i%2))
@@ -76,7 +77,7 @@ func TestBuildTellsAll(t *testing.T) {
 			t.Fatalf("%d jobs: exit %d, %s%s", jobs, r.code, r.out, r.err)
 		}
 		for _, rec := range got.Records {
-			if rec.Kind != "blob" || rec.State != "failed" || !strings.HasPrefix(rec.Digest, "sha256:") || !strings.Contains(rec.Reason, o.URL) {
+			if !kinds[rec.Kind] || rec.Name == "" || rec.State != "failed" || !strings.HasPrefix(rec.Digest, "sha256:") || !strings.Contains(rec.Reason, o.URL) {
 				t.Errorf("digest or place is not told: %+v", rec)
 			}
 			if !strings.Contains(r.err, "bundler: "+rec.Reason+"\n") {

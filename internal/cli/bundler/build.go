@@ -95,18 +95,24 @@ func runBuild(ctx context.Context, s cli.Streams, o *buildOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	talk := cli.NewTalk(s, o.results.Quiet)
 	p.Notes = append(p.Notes, collisions(p.Bundle.Table)...)
-	if note := cli.ExpiryNote(p.Bundle.Table.Expires, start); note != "" {
-		p.Notes = append(p.Notes, note)
-	}
+	talk := cli.NewTalk(s, o.results.Quiet)
 	for _, n := range p.Notes {
 		talk.Printf("note: %s", n)
+	}
+	if note := cli.ExpiryNote(p.Bundle.Table.Expires, start); note != "" {
+		warn(s, p, note)
 	}
 	if o.dryRun {
 		return printPlan(s.Out, p, o.results.Output)
 	}
 	return o.run(ctx, s, p, build.Options{Claim: claim}, sig, start)
+}
+
+// warn notes what makes the archive worth less at the site; --quiet does not leave that out.
+func warn(s cli.Streams, p *plan.Plan, note string) {
+	p.Notes = append(p.Notes, note)
+	cli.NewTalk(s, false).Printf("note: %s", note)
 }
 
 // run builds what was planned, with its signature, and prints what came of it.
@@ -126,7 +132,7 @@ func (o *buildOptions) run(ctx context.Context, s cli.Streams, p *plan.Plan, b b
 		return err
 	}
 	if note := sig.stale(); note != "" && res.Kept < res.Size { // else the archive was there, with its signature
-		talk.Printf("note: %s", note)
+		warn(s, p, note)
 	}
 	return printBuilt(s.Out, p, res, sig, o, time.Since(start))
 }
@@ -266,13 +272,14 @@ type builtJSON struct {
 	Fetched   int64         `json:"bytesFetched"`
 	Kept      int64         `json:"bytesKept"`
 	Seconds   float64       `json:"seconds"`
+	Notes     []string      `json:"notes,omitempty"`
 }
 
 func printBuilt(w io.Writer, p *plan.Plan, res *build.Result, sig *signer, o *buildOptions, took time.Duration) error {
 	t := p.Bundle.Table
 	b := builtJSON{
 		Name: t.Name, Root: string(p.Bundle.Root.Digest), Serial: t.Serial, Expires: t.Expires, File: o.out, Size: res.Size,
-		Blobs: res.Blobs, Fetched: res.Fetched, Kept: res.Kept, Seconds: took.Seconds(),
+		Blobs: res.Blobs, Fetched: res.Fetched, Kept: res.Kept, Seconds: took.Seconds(), Notes: p.Notes,
 	}
 	if sig.key != nil {
 		b.Signature, b.SignedBy = sig.path, sig.key.Public.ID

@@ -12,6 +12,7 @@ import (
 
 	"airbundle/internal/atomicfile"
 	"airbundle/internal/cli"
+	"airbundle/internal/report"
 	"airbundle/internal/signature"
 )
 
@@ -116,7 +117,13 @@ func taken(path string, err error) error {
 	return err
 }
 
-func printKeys(s cli.Streams, o *keygenOptions, k keyJSON) error {
+func printKeys(s cli.Streams, o *keygenOptions, k keyJSON) (err error) {
+	defer func() {
+		if err != nil {
+			err = report.Advise(fmt.Errorf("%s and %s are made, with the fingerprint %s: %w", k.Private, k.Public, k.Fingerprint, err),
+				"keep them, or remove both and run the same command again")
+		}
+	}()
 	if o.results.Output.JSON() {
 		return cli.WriteJSON(s.Out, k)
 	}

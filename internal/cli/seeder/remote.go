@@ -156,6 +156,9 @@ func dockerLogin(ctx context.Context, host string) (user, password string, err e
 		}
 		return l.Username, l.Secret, err
 	}
+	if _, err := os.UserHomeDir(); err != nil && os.Getenv("DOCKER_CONFIG") == "" {
+		return "", "", nil // no place where a config could be
+	}
 	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
 	if err != nil {
 		return "", "", report.WithClass(report.ClassLocal, fmt.Errorf("docker config: %w", err))

@@ -144,6 +144,9 @@ func (s *scanner) rootHeader() (int64, error) {
 	if isIndex {
 		return indexHeader + blockSize + size + padding(size), nil
 	}
+	if s.size < indexHeader+blockSize {
+		return 0, s.errorf(s.size, "", "the file ends after %d bytes, before its second entry", s.size)
+	}
 	budget := int64(maxResync)
 	p, ok := s.resync(indexHeader+blockSize, &budget)
 	if !ok {
@@ -231,7 +234,7 @@ func (s *scanner) findTable(table ocispec.Descriptor, p int64) (string, error) {
 	for range maxEntries {
 		b, err := s.block(p)
 		if errors.Is(err, io.EOF) {
-			break
+			return "", s.unreadable(p, blobPrefix+table.Digest.Encoded(), "the table of the bundle", err)
 		}
 		d, ok := blobOf(&b)
 		if !ok || d.Digest == table.Digest {

@@ -31,7 +31,8 @@ func TestScanNeedsRootAndTable(t *testing.T) {
 		"root content":      {damage(s.layout.entries[2].offset), "the root of the bundle cannot be read: content hashes to"},
 		"table content":     {damage(s.layout.entries[table].offset), "the table of the bundle is damaged: content hashes to"},
 		"before the root":   {func(b []byte) []byte { return b[:s.layout.entries[2].offset-blockSize] }, "before the root"},
-		"before the table":  {func(b []byte) []byte { return b[:s.layout.entries[table].offset-blockSize] }, "the table of the bundle is missing"},
+		"before the table":  {func(b []byte) []byte { return b[:s.layout.entries[table].offset-blockSize] }, "before the table of the bundle"},
+		"one entry":         {func(b []byte) []byte { return b[:511] }, "the file ends after 511 bytes, before its second"},
 		"root and index":    {func(b []byte) []byte { clear(b[index.offset:s.layout.entries[2].offset]); return b }, "index.json does not name the root"},
 		"nothing but index": {func(b []byte) []byte { b[1024] ^= 1; return b[:index.offset] }, "no other entry follows"},
 	} {

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -10,7 +11,7 @@ func attempts(bundle string, start func(t *testing.T) *server) func(t *testing.T
 	return func(t *testing.T) attempt {
 		s := start(t)
 		args := append([]string{"push", bundle, "--jobs", "3"}, s.flags...)
-		seeder := program{name: "seeder", env: s.env}
+		seeder := program{name: "seeder", env: append(slices.Clone(s.env), "GOMAXPROCS=1")} // strace counts the calls of each thread
 		return attempt{
 			program: seeder, args: args, paths: []string{bundle},
 			check: func(t *testing.T, ended met) {
@@ -36,7 +37,7 @@ func (s *server) all(t *testing.T, done bool) {
 
 func pushMeetsFaults(t *testing.T, start func(t *testing.T) *server) {
 	path := bundle(t)
-	for name, c := range campaigns(75) {
+	for name, c := range campaigns(130) {
 		switch {
 		case name == "EIO":
 			c.calls, c.files = []string{"pread64", "read", "openat", "newfstatat", "fstat", "close"}, true

@@ -59,7 +59,7 @@ func TestNoDescriptorAtAnyCall(t *testing.T) {
 	all["team/many"] = "1.0"
 	start := func(t *testing.T) *server {
 		s := startRegistryWith(t, true)
-		s.repositories, s.env = all, []string{"GOMAXPROCS=1"}
+		s.repositories = all
 		return s
 	}
 	for name, attempt := range map[string]func(*testing.T) attempt{"build": w.attempt, "push": attempts(path, start)} {

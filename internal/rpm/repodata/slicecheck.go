@@ -1,6 +1,7 @@
 package repodata
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -19,8 +20,12 @@ func CheckSlice(kind string, r io.Reader) error {
 	switch kind {
 	case manifest.MetadataModules:
 		var text []byte
+		var m catalog.Modules
 		if text, err = io.ReadAll(in); err == nil {
-			err = addModules(&catalog.Modules{}, text)
+			err = addModules(&m, text)
+		}
+		if err == nil && len(m.Streams)+len(m.Defaults)+len(m.Obsoletes) == 0 {
+			err = errors.New("there is no document about a module")
 		}
 	case manifest.MetadataComps:
 		err = eachChild(in, "comps", "group", nothing)

@@ -43,6 +43,8 @@ type treeReader struct {
 	d     *xml.Decoder
 	bytes *recorder
 	nodes int
+	depth int  // elements that are open
+	begun bool // the root element was read
 }
 
 func newTreeReader(r io.Reader) *treeReader {
@@ -61,7 +63,45 @@ func (t *treeReader) token() (xml.Token, int64, error) {
 		}
 		return nil, at, err
 	}
+	if wrong := t.misplaced(token, at); wrong != "" && t.d.Strict {
+		line, column := t.d.InputPos()
+		return nil, at, fmt.Errorf("line %d, column %d: %s", line, column, wrong)
+	}
 	return token, at, nil
+}
+
+const byteOrderMark = "\uFEFF"
+
+// misplaced says what encoding/xml lets pass and parsers of others do not: XML 1.0, sections
+// 2.1, 2.8 and 3.1.
+func (t *treeReader) misplaced(token xml.Token, at int64) string {
+	switch token := token.(type) {
+	case xml.StartElement:
+		t.depth, t.begun = t.depth+1, true
+		for i, a := range token.Attr {
+			if slices.ContainsFunc(token.Attr[:i], func(b xml.Attr) bool { return a.Name == b.Name }) {
+				return fmt.Sprintf("element %q has the attribute %q twice", token.Name.Local, a.Name.Local)
+			}
+		}
+	case xml.EndElement:
+		t.depth--
+	case xml.CharData:
+		if at == 0 {
+			token = bytes.TrimPrefix(token, []byte(byteOrderMark))
+		}
+		if t.depth == 0 && len(bytes.Trim(token, " \t\r\n")) > 0 {
+			return "there is text outside of the root element"
+		}
+	case xml.ProcInst:
+		if token.Target == "xml" && at != 0 && at != int64(len(byteOrderMark)) {
+			return "there is an XML declaration that is not at the beginning"
+		}
+	case xml.Directive:
+		if t.begun || !bytes.HasPrefix(token, []byte("DOCTYPE")) {
+			return "there is a declaration that does not belong there"
+		}
+	}
+	return ""
 }
 
 // forget lets go of all bytes before the next token.
@@ -112,12 +152,12 @@ func (t *treeReader) tooMany() error {
 // over. Bytes and tree are not valid after the call.
 func eachChild(r io.Reader, root, name string, visit func(n *node, raw []byte)) error {
 	t := newTreeReader(r)
-	depth, begun := 0, false
+	begun := false
 	for {
 		t.forget()
 		token, at, err := t.token()
 		switch {
-		case errors.Is(err, io.EOF) && begun && depth == 0:
+		case errors.Is(err, io.EOF) && begun && t.depth == 0:
 			return nil
 		case errors.Is(err, io.EOF):
 			return fmt.Errorf("there is no whole element %q", root)
@@ -129,15 +169,13 @@ func eachChild(r io.Reader, root, name string, visit func(n *node, raw []byte)) 
 			if bytes.ContainsRune(token, '[') {
 				return errors.New("it declares entities")
 			}
-		case xml.EndElement:
-			depth--
 		case xml.StartElement:
-			if depth == 0 && (begun || token.Name.Local != root) {
+			if t.depth == 1 && (begun || token.Name.Local != root) {
 				line, column := t.d.InputPos()
 				return fmt.Errorf("line %d, column %d: root element %q, want one %q", line, column, token.Name.Local, root)
 			}
-			if depth != 1 || token.Name.Local != name {
-				if depth, begun = depth+1, true; depth > maxTreeDepth {
+			if t.depth != 2 || token.Name.Local != name {
+				if begun = true; t.depth > maxTreeDepth {
 					return t.tooMany()
 				}
 				continue

@@ -215,9 +215,22 @@ func platformNames(img manifest.Image) string {
 	return strings.Join(names, ", ")
 }
 
-func absent(a lockfile.Absent) manifest.Absent {
-	name := a.Source + a.Path + a.Name
-	return manifest.Absent{Name: name, Arch: a.Arch, Why: oneLine(a.Why)}
+// absences are those of a lock, of which images may be left out here. A local image has the
+// name under which it is carried: where it lay is nobody's business.
+func absences(list []lockfile.Absent, images []lockfile.Image) (all []manifest.Absent) {
+	for _, a := range list {
+		name := a.Source + a.Path + a.Name
+		if (lockfile.Image{Source: a.Source}).Local() {
+			name = "an image from disk"
+			for _, img := range images {
+				if img.Source == a.Source && len(img.Publish) > 0 {
+					name = img.Publish[0]
+				}
+			}
+		}
+		all = append(all, manifest.Absent{Name: name, Arch: a.Arch, Why: oneLine(a.Why)})
+	}
+	return all
 }
 
 // oneLine folds what a lock may say on several lines to what a table says on one.

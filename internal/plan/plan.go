@@ -117,6 +117,7 @@ type Options struct {
 // each an *ArtifactError.
 func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Plan, error) {
 	lockDigest := lock.Digest()
+	whole := lock
 	lock, err := lock.Select(o.Arches, o.Groups)
 	if err != nil {
 		return nil, report.WithClass(report.ClassUsage, err)
@@ -130,9 +131,7 @@ func Make(ctx context.Context, lock *lockfile.Lock, src Sources, o Options) (*Pl
 	m := &maker{src: src, blobs: map[digest.Digest]*Blob{}, table: manifest.Table{
 		Name: lock.Name, Serial: lock.Serial, Expires: expires(lock.Expires), Lock: lockDigest, Arches: lock.Arches, Groups: o.Groups,
 	}}
-	for _, a := range lock.Absent {
-		m.table.Absent = append(m.table.Absent, absent(a))
-	}
+	m.table.Absent = absences(lock.Absent, whole.Images)
 	for _, k := range lock.Keys {
 		m.table.Keys = append(m.table.Keys, manifest.Key{ID: k.ID, Armor: k.Armor})
 	}

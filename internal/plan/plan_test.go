@@ -139,6 +139,28 @@ func TestNormalisedNames(t *testing.T) {
 	}
 }
 
+// No local path leaves with the archive, neither as a name nor as what is absent.
+func TestNoLocalPath(t *testing.T) {
+	f := bundletest.New(t)
+	const source = "oci-layout:/home/someone/secret:ref"
+	img := &f.Lock.Images[2]
+	img.Source, img.Publish = source, []string{"own/name:1"}
+	f.Lock.Absent = []lockfile.Absent{
+		{Source: source, Arch: "aarch64", Why: "not built"},
+		{Source: "oci-archive:/home/someone/other.tar", Arch: "x86_64", Why: "not built"},
+	}
+	p, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f}, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw := string(p.Bundle.EncodeRootFile()); strings.Contains(raw, "someone") {
+		t.Errorf("a local path is in the table: %s", raw)
+	}
+	if got := p.Bundle.Table.Absent; len(got) != 2 || got[0].Name != "an image from disk" || got[1].Name != "own/name:1" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Each fault must name its artifact, all faults of a lock must be told, and the class
 // must be right.
 func TestPlanRefuses(t *testing.T) {

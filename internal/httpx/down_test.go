@@ -1,10 +1,12 @@
 package httpx
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -77,5 +79,51 @@ func TestHostThatIsDownForShort(t *testing.T) {
 	}
 	if waits != 4 {
 		t.Errorf("%d waits, want 4", waits)
+	}
+}
+
+// A host that has answered everybody with errors for long is asked once a request, too, but
+// not before as many attempts have failed as one request has.
+func TestHostThatOnlyFailsIsNotAskedAgainAndAgain(t *testing.T) {
+	var hits, code atomic.Int32
+	code.Store(http.StatusBadGateway)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		hits.Add(1)
+		w.WriteHeader(int(code.Load()))
+	}))
+	defer srv.Close()
+	client := NewClient(NewTransport(Options{Attempts: 4, DownAfter: time.Nanosecond, Backoff: func(int) time.Duration { return time.Millisecond }}))
+	asked := func(ctx context.Context) int32 {
+		t.Helper()
+		hits.Store(0)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := Do(client, req)
+		if err != nil || resp.StatusCode != int(code.Load()) {
+			t.Fatalf("%v, %v", resp, err)
+		}
+		resp.Body.Close()
+		return hits.Load()
+	}
+	for i, want := range []int32{4, 1, 1} {
+		if got := asked(t.Context()); got != want {
+			t.Errorf("request %d: %d attempts, want %d", i, got, want)
+		}
+	}
+	// What was asked for, and what is no error of the server, counts as an answer.
+	for _, c := range []struct {
+		ctx  context.Context
+		code int32
+		want int32
+	}{{t.Context(), http.StatusOK, 1}, {t.Context(), http.StatusTooManyRequests, 4}, {t.Context(), http.StatusNotFound, 1}, {FinalStatus(t.Context(), http.StatusBadGateway), http.StatusBadGateway, 1}} {
+		code.Store(c.code)
+		if got := asked(c.ctx); got != c.want {
+			t.Errorf("%d: %d attempts, want %d", c.code, got, c.want)
+		}
+		if code.Store(http.StatusBadGateway); asked(t.Context()) != 4 {
+			t.Errorf("after %d the host is still down", c.code)
+		}
 	}
 }

@@ -31,9 +31,10 @@ type host struct {
 	port   limit
 	window *window // of the machine; nil: nothing adapts
 
-	mu     sync.Mutex
-	until  time.Time
-	silent time.Time // since when no attempt was answered; zero: the last one was
+	mu       sync.Mutex
+	until    time.Time
+	silent   time.Time // since when no attempt was answered but with an error; zero: the last one was
+	failures int       // attempts since
 }
 
 // HostPort returns host:port of a URL in lower case, with the port of the scheme
@@ -130,20 +131,22 @@ func (h *host) pause(d time.Duration) {
 	}
 }
 
-// failed notes that an attempt had no answer, and tells since when that is so.
-func (h *host) failed() time.Duration {
+// failed notes that an attempt had no answer but an error, and tells since when that is so,
+// and of how many attempts.
+func (h *host) failed() (since time.Duration, attempts int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.silent.IsZero() {
 		h.silent = time.Now()
 	}
-	return time.Since(h.silent)
+	h.failures++
+	return time.Since(h.silent), h.failures
 }
 
 func (h *host) answered() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.silent = time.Time{}
+	h.silent, h.failures = time.Time{}, 0
 }
 
 func (h *host) paused() time.Duration {

@@ -84,8 +84,8 @@ func (t *Transport) retry(req *http.Request) (*http.Response, error) {
 	for n := 1; ; n++ {
 		resp, err := t.exchange(req)
 		why := t.transient(resp, err)
-		if t.down(req, err) {
-			return nil, counted(err, n)
+		if t.down(req, resp, err, why) {
+			return resp, counted(err, n)
 		}
 		if err == nil {
 			t.starved.Store(false)
@@ -124,18 +124,23 @@ func exhausted(err error) bool {
 }
 
 // down notes how an attempt at a host went, and says whether the host has been silent
-// for so long that nobody tries again. Every request asks once all the same: a host that
-// answers is not down any more.
-func (t *Transport) down(req *http.Request, err error) bool {
-	ua, ok := errors.AsType[*UnavailableError](err)
+// for so long that nobody tries again, or has answered everybody with errors. Every request
+// asks once all the same: a host that answers is not down any more.
+func (t *Transport) down(req *http.Request, resp *http.Response, err, why error) bool {
 	h := t.hosts.of(req.URL)
-	if !ok || req.Context().Err() != nil {
-		if err == nil {
+	if err == nil {
+		if why == nil || resp.StatusCode < http.StatusInternalServerError {
 			h.answered()
+			return false
 		}
+		silent, n := h.failed()
+		return silent > t.o.DownAfter && n >= t.o.Attempts // one large upload takes as long
+	}
+	ua, ok := errors.AsType[*UnavailableError](err)
+	if !ok || req.Context().Err() != nil {
 		return false
 	}
-	if silent := h.failed(); silent > t.o.DownAfter {
+	if silent, _ := h.failed(); silent > t.o.DownAfter {
 		ua.Down = silent
 		return true
 	}

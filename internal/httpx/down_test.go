@@ -114,12 +114,12 @@ func TestHostThatOnlyFailsIsNotAskedAgainAndAgain(t *testing.T) {
 	}
 	// What was asked for, and what is no error of the server, counts as an answer.
 	for _, c := range []struct {
-		ctx  context.Context
-		code int32
-		want int32
-	}{{t.Context(), http.StatusOK, 1}, {t.Context(), http.StatusTooManyRequests, 4}, {t.Context(), http.StatusNotFound, 1}, {FinalStatus(t.Context(), http.StatusBadGateway), http.StatusBadGateway, 1}} {
+		code  int32
+		final int
+		want  int32
+	}{{http.StatusOK, 0, 1}, {http.StatusTooManyRequests, 0, 4}, {http.StatusNotFound, 0, 1}, {http.StatusBadGateway, http.StatusBadGateway, 1}} {
 		code.Store(c.code)
-		if got := asked(c.ctx); got != c.want {
+		if got := asked(FinalStatus(t.Context(), c.final)); got != c.want {
 			t.Errorf("%d: %d attempts, want %d", c.code, got, c.want)
 		}
 		if code.Store(http.StatusBadGateway); asked(t.Context()) != 4 {

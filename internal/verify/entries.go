@@ -57,13 +57,14 @@ func (w *layoutWalk) orphans(ctx context.Context, docker bool) {
 	for _, name := range w.tar.Files() {
 		hex, ok := strings.CutPrefix(name, "blobs/sha256/")
 		d := digest.NewDigestFromEncoded(digest.SHA256, hex)
-		if !ok || manifest.CheckDigest(d) != nil || w.seen[d] != nil || ctx.Err() != nil {
+		if !ok || manifest.CheckDigest(d) != nil || w.judged(d) || ctx.Err() != nil {
 			continue
 		}
 		size, _ := w.tar.Size(name)
 		desc := ocispec.Descriptor{Digest: d, Size: size}
 		switch {
 		case w.partial:
+			w.sum.Blobs++
 			if err := w.blob(ctx, desc); err != nil && ctx.Err() == nil {
 				w.finding(name, d, "%v", err)
 			}
@@ -72,6 +73,12 @@ func (w *layoutWalk) orphans(ctx context.Context, docker bool) {
 			w.finding(name, d, "unexpected entry: no manifest refers to this blob")
 		}
 	}
+}
+
+// judged says whether a descriptor led to a blob.
+func (w *layoutWalk) judged(d digest.Digest) bool {
+	b := w.seen[d]
+	return b != nil && len(b.nodes) > 0
 }
 
 // maxDockerV1 bounds the configs of docker's first image format.

@@ -32,15 +32,13 @@ func (r *run) layout(ctx context.Context) error {
 		return r.unreadable(err)
 	}
 	defer t.Close()
-	w := &layoutWalk{run: r, tar: t, seen: map[digest.Digest]*node{}}
+	w := &layoutWalk{run: r, tar: t, seen: map[digest.Digest]*blob{}}
 	if err := manifest.CheckLayoutFile(t.OCILayout()); err != nil {
 		w.finding(ocispec.ImageLayoutFile, "", "%v", err)
 	}
 	w.index(ctx)
+	w.followSubjects(ctx)
 	w.entries(ctx)
-	if !w.carried && w.found == 0 {
-		w.finding(ocispec.ImageIndexFile, "", "it lists indexes of nothing")
-	}
 	if w.more > 0 {
 		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: fmt.Sprintf("%d more findings are not listed", w.more), Class: report.ClassContent})
 	}
@@ -53,23 +51,13 @@ func (r *run) layout(ctx context.Context) error {
 // A layoutWalk follows every descriptor of a layout once.
 type layoutWalk struct {
 	*run
-	tar     *archive.LayoutTar
-	seen    map[digest.Digest]*node
-	partial bool // something could not be read that may refer to more
-	carried bool // there is something that is no index
-	found   int
-	more    int // findings beyond maxFindings
-	reread  manifest.Rereads
-}
-
-// A node is one blob that a descriptor refers to.
-type node struct {
-	size      int64
-	mediaType string
-	bad       string // why it is not whole, or what of it
-	class     report.Class
-	platform  *ocispec.Platform
-	isImage   bool // platform is that of an image config
+	tar      *archive.LayoutTar
+	seen     map[digest.Digest]*blob
+	subjects []ocispec.Descriptor // at hand, and still to be judged
+	partial  bool                 // something could not be read that may refer to more
+	found    int
+	more     int // findings beyond maxFindings
+	reread   manifest.Rereads
 }
 
 func (w *layoutWalk) add(rec report.Record) {
@@ -124,69 +112,9 @@ func (w *layoutWalk) index(ctx context.Context) {
 	}
 }
 
-// What a descriptor stands for where it stands.
-type role int
-
-const (
-	asEntry role = iota // of an index
-	asConfig
-	asLayer
-	asSubject
-)
-
-// descriptor verifies one blob and, if it is a manifest or index, what it refers to.
-func (w *layoutWalk) descriptor(ctx context.Context, d ocispec.Descriptor, as role, depth int) *node {
-	w.rules(d, as)
-	if n, ok := w.seen[d.Digest]; ok {
-		w.again(d, n)
-		return n
-	}
-	n := &node{size: d.Size, mediaType: d.MediaType}
-	w.seen[d.Digest] = n
-	if ctx.Err() != nil {
-		return n
-	}
-	var err error
-	switch {
-	case manifest.IsIndex(d.MediaType), manifest.IsManifest(d.MediaType):
-		err = w.manifest(ctx, d, n, depth)
-	case as == asConfig:
-		err = w.config(ctx, d, n)
-	case as == asEntry || as == asSubject:
-		w.carried = true
-		err = w.opaque(ctx, d)
-	default:
-		err = w.blob(ctx, d)
-	}
-	if err != nil && ctx.Err() == nil {
-		class := blobClass(err)
-		n.bad, n.class = fmt.Sprintf("blob %s: %v", d.Digest, err), report.Worst(n.class, class)
-		w.add(report.Record{Kind: kindArchive, Name: "blob", Digest: d.Digest, State: report.Damaged, Reason: err.Error(), Class: class})
-	}
-	return n
-}
-
-// again holds a further descriptor of a blob against the first.
-func (w *layoutWalk) again(d ocispec.Descriptor, n *node) {
-	if n.size != d.Size {
-		w.finding("blob", d.Digest, "said to have %d bytes and %d bytes", n.size, d.Size)
-	}
-	if n.mediaType != d.MediaType && (strict(n.mediaType) || strict(d.MediaType)) {
-		w.finding("blob", d.Digest, "said to be %q and %q", n.mediaType, d.MediaType)
-	}
-}
-
-// strict says whether a media type says how its content is read.
-func strict(mediaType string) bool {
-	return manifest.IsIndex(mediaType) || manifest.IsManifest(mediaType) || isConfig(mediaType)
-}
-
-// manifest reads a manifest or index and follows what it refers to.
-func (w *layoutWalk) manifest(ctx context.Context, d ocispec.Descriptor, n *node, depth int) error {
-	if depth > maxDepth {
-		w.partial = true
-		return fmt.Errorf("indexes nest deeper than %d", maxDepth)
-	}
+// image reads a manifest or index and follows what it refers to.
+func (w *layoutWalk) image(ctx context.Context, d ocispec.Descriptor, n *node, depth int) error {
+	n.height = 1
 	raw, err := w.readJSON(ctx, d)
 	if err != nil {
 		w.partial = true
@@ -199,23 +127,45 @@ func (w *layoutWalk) manifest(ctx context.Context, d ocispec.Descriptor, n *node
 	if image == nil {
 		return err
 	}
-	w.carried = w.carried || image.Config != nil
 	if t := image.ArtifactType; t != "" && !mediaTypeGrammar.MatchString(t) {
 		w.finding("manifest", d.Digest, "artifact type %q is no media type", t)
 	}
 	w.entriesOf(ctx, d, image, n, depth)
-	w.partsOf(ctx, d, image, n, depth)
-	if image.Config != nil && err == nil {
+	if c := w.partsOf(ctx, d, image, n, depth); c != nil && c.isImage && c.bad == "" && err == nil {
 		w.layers(ctx, d, image)
 	}
-	if s := image.Subject; s != nil {
-		if ok, _ := w.tar.Exists(ctx, *s); ok || w.seen[s.Digest] != nil {
-			w.descriptor(ctx, *s, asSubject, depth+1)
-		} else {
-			w.rules(*s, asSubject) // it need not be at hand
-		}
+	if image.Subject != nil {
+		w.subject(*image.Subject)
+	}
+	switch {
+	case n.height > maxDepth:
+		err = errors.Join(err, errTooDeep)
+	case manifest.IsIndex(d.MediaType) && len(image.Manifests) == 0 && err == nil:
+		err = errors.New("the index lists nothing")
 	}
 	return err
+}
+
+// subject notes what a manifest is about, to be judged when all entries are: it need not be
+// at hand, belongs to no index for that, and may have a subject itself, and so on without
+// end.
+func (w *layoutWalk) subject(d ocispec.Descriptor) {
+	w.rules(d, asSubject)
+	if _, ok := w.tar.Size(blobName(d.Digest)); !ok {
+		return
+	}
+	if b := w.blobOf(d); !b.isSubject {
+		b.isSubject = true
+		w.subjects = append(w.subjects, ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size})
+	}
+}
+
+func (w *layoutWalk) followSubjects(ctx context.Context) {
+	for n := len(w.subjects); n > 0; n = len(w.subjects) {
+		d := w.subjects[n-1]
+		w.subjects = w.subjects[:n-1]
+		w.judge(ctx, d, asSubject, 1)
+	}
 }
 
 // entriesOf follows the entries of an index.
@@ -226,16 +176,17 @@ func (w *layoutWalk) entriesOf(ctx context.Context, d ocispec.Descriptor, image 
 		w.alike(at, child, "", platforms)
 		c := w.descriptor(ctx, child, asEntry, depth+1)
 		w.platformOf(at, child, c)
-		n.spoil(c)
+		n.needs(c)
+		n.height = max(n.height, 2) // an entry of an unknown type is one, too
 	}
 }
 
-// partsOf follows config and layers of a manifest.
-func (w *layoutWalk) partsOf(ctx context.Context, d ocispec.Descriptor, image *manifest.ImageNode, n *node, depth int) {
+// partsOf follows config and layers of a manifest, and returns the config.
+func (w *layoutWalk) partsOf(ctx context.Context, d ocispec.Descriptor, image *manifest.ImageNode, n *node, depth int) (c *node) {
 	if image.Config != nil {
-		c := w.descriptor(ctx, *image.Config, asConfig, depth+1)
+		c = w.descriptor(ctx, *image.Config, asConfig, depth+1)
 		n.platform, n.isImage = c.platform, c.isImage
-		n.spoil(c)
+		n.needs(c)
 	}
 	titles := map[string]digest.Digest{}
 	for _, layer := range image.Layers {
@@ -245,16 +196,9 @@ func (w *layoutWalk) partsOf(ctx context.Context, d ocispec.Descriptor, image *m
 			}
 			titles[title] = layer.Digest
 		}
-		n.spoil(w.descriptor(ctx, layer, asLayer, depth+1))
+		n.needs(w.descriptor(ctx, layer, asLayer, depth+1))
 	}
-}
-
-// spoil makes a node as bad as what it needs.
-func (n *node) spoil(by *node) {
-	if n.bad == "" {
-		n.bad = by.bad
-	}
-	n.class = report.Worst(n.class, by.class)
+	return c
 }
 
 func (w *layoutWalk) readJSON(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
@@ -269,14 +213,17 @@ func (w *layoutWalk) readJSON(ctx context.Context, d ocispec.Descriptor) ([]byte
 	var b bytes.Buffer
 	n, err := io.Copy(&b, rc)
 	w.bytes.Add(n)
-	w.sum.Blobs++
 	return b.Bytes(), err
 }
 
 // blob hashes one blob.
 func (w *layoutWalk) blob(ctx context.Context, d ocispec.Descriptor) error {
-	w.sum.Blobs++
 	return told(d, w.hashOne(ctx, w.tar, d))
+}
+
+// blobName is the name of the entry that a blob has.
+func blobName(d digest.Digest) string {
+	return "blobs/" + strings.Replace(string(d), ":", "/", 1)
 }
 
 // told says of a missing blob what is missing. Places in the network that its
@@ -289,5 +236,5 @@ func told(d ocispec.Descriptor, err error) error {
 	if len(d.URLs) > 0 {
 		where = "; its descriptor names URLs, which are never contacted"
 	}
-	return fmt.Errorf("missing: there is no entry blobs/%s%s", strings.Replace(string(d.Digest), ":", "/", 1), where)
+	return fmt.Errorf("missing: there is no entry %s%s", blobName(d.Digest), where)
 }

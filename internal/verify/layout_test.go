@@ -247,7 +247,7 @@ func TestLayoutRows(t *testing.T) {
 		"A36 layer dropped":       {bend{manifest: set("layers", []any{})}, "it has 0 layers, its config"},
 		"A36 layer replaced":      {bend{config: set("rootfs/diff_ids", []string{string(sum("other"))})}, "its config"},
 		"A37 empty":               {bend{top: set("manifests", []any{})}, "lists nothing"},
-		"A37 empty below":         {bend{nested: set("manifests", []any{}), layout: dropUnlisted}, "indexes of nothing"},
+		"A37 empty below":         {bend{nested: set("manifests", []any{}), layout: dropUnlisted}, "the index lists nothing"},
 		"A38 version":             {raw("oci-layout", func(string) string { return `{"imageLayoutVersion":"1.1.0"}` }), "a newer tool is needed"},
 		"A38 missing":             {bend{layout: func(s *sketch) { delete(s.files, "oci-layout") }}, "a newer tool is needed"},
 		"index.json missing":      {bend{layout: func(s *sketch) { delete(s.files, "index.json") }}, "not an OCI image layout"},

@@ -178,16 +178,13 @@ func (w *layoutWalk) platformOf(at string, d ocispec.Descriptor, n *node) {
 
 // config reads a config. That of an image must be one; others need not be JSON.
 func (w *layoutWalk) config(ctx context.Context, d ocispec.Descriptor, n *node) error {
-	n.isImage = isConfig(d.MediaType)
-	if !n.isImage && d.Size > manifest.MaxImageJSON {
-		return w.blob(ctx, d)
-	}
+	n.isImage = n.form == formImageConfig
 	raw, err := w.readJSON(ctx, d)
 	if err != nil {
 		return err
 	}
 	if !n.isImage && !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
-		if strings.HasSuffix(d.MediaType, "+json") {
+		if n.form == formJSONConfig {
 			return errors.New("config: not a JSON object, as its media type says")
 		}
 		return nil
@@ -207,9 +204,6 @@ func (w *layoutWalk) config(ctx context.Context, d ocispec.Descriptor, n *node) 
 // and the same digests where they are not compressed. Nothing is inflated for it.
 func (w *layoutWalk) layers(ctx context.Context, d ocispec.Descriptor, image *manifest.ImageNode) {
 	c := *image.Config
-	if n := w.seen[c.Digest]; !isConfig(c.MediaType) || n == nil || n.bad != "" {
-		return
-	}
 	if err := w.reread.Count(c); err != nil {
 		w.finding("config", c.Digest, "%v", err)
 		return
@@ -243,9 +237,6 @@ func (w *layoutWalk) layers(ctx context.Context, d ocispec.Descriptor, image *ma
 // opaque verifies an entry of an index that is of no known type. One that somebody could
 // take for a manifest all the same is refused.
 func (w *layoutWalk) opaque(ctx context.Context, d ocispec.Descriptor) error {
-	if d.Size > manifest.MaxImageJSON {
-		return w.blob(ctx, d)
-	}
 	raw, err := w.readJSON(ctx, d)
 	if err != nil {
 		return err

@@ -164,7 +164,7 @@ func unusual() []sample {
 
 // TestUnusual: what is valid passes, whoever may have written it, and is no bundle.
 func TestUnusual(t *testing.T) {
-	for _, s := range slices.Concat(unusual(), inflating()) {
+	for _, s := range slices.Concat(unusual(), referring(), inflating()) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			path := s.file(t, t.TempDir())

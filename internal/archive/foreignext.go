@@ -2,6 +2,8 @@ package archive
 
 import (
 	"bytes"
+	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -39,6 +41,13 @@ func (t *tarReader) extend(flag byte, size int64, ext *extension) error {
 	return err
 }
 
+// paxNumbers are the records with numbers that nothing here depends on (POSIX.1-2017, pax,
+// "pax Extended Header File Times").
+var paxNumbers = func() map[string]*regexp.Regexp {
+	whole, time := regexp.MustCompile(`^-?[0-9]{1,20}$`), regexp.MustCompile(`^-?[0-9]{1,20}(\.[0-9]{0,40})?$`)
+	return map[string]*regexp.Regexp{"uid": whole, "gid": whole, "mtime": time, "atime": time, "ctime": time}
+}()
+
 // record handles one record of a pax header. Those that would change what an entry is are
 // refused where layouts have no use for them.
 func (t *tarReader) record(flag byte, key, value string, ext *extension) error {
@@ -55,6 +64,8 @@ func (t *tarReader) record(flag byte, key, value string, ext *extension) error {
 		return t.setName(value, ext)
 	case key == "size":
 		return t.setSize(value, ext)
+	case paxNumbers[key] != nil && !paxNumbers[key].MatchString(value):
+		ext.wrong = fmt.Sprintf("%s: its pax header says %.40q, which is no number", key, value)
 	}
 	return nil
 }

@@ -62,6 +62,7 @@ type extension struct {
 	name    string
 	size    int64
 	hasSize bool
+	wrong   string // a field, and what is wrong with it
 }
 
 // readTar locates the regular files of a tar. What is wrong with one entry is noted, and
@@ -144,6 +145,7 @@ func (t *tarReader) entry(b *block, ext *extension) error {
 	if err != nil {
 		return t.errorf(name, "size: %v", err)
 	}
+	t.numbers(b, name)
 	flag := b.typeflag()
 	if flag == 'L' || flag == 'x' || flag == 'g' {
 		return t.extend(flag, size, ext)
@@ -151,8 +153,11 @@ func (t *tarReader) entry(b *block, ext *extension) error {
 	if size, err = t.override(name, size, ext); err != nil {
 		return err
 	}
-	if hasTail(b.name()) || string(b.magic()) == "ustar\x00" && hasTail(b.prefix()) {
+	switch posix := b.posix(); {
+	case hasTail(b.name()), posix && hasTail(b.prefix()):
 		t.problemf(name, "unsafe name: text behind its end")
+	case !posix && !allZero(b.prefix()):
+		t.problemf(name, "prefix: not empty, in a header that is not of POSIX form: some readers take it for a part of the name")
 	}
 	if ext.name != "" {
 		// Two readers see two names where an extended one stands without need.
@@ -160,6 +165,9 @@ func (t *tarReader) entry(b *block, ext *extension) error {
 			t.problemf(ext.name, "its own header calls it %q", name)
 		}
 		name = ext.name
+	}
+	if ext.wrong != "" {
+		t.problemf(name, "%s", ext.wrong)
 	}
 	*ext = extension{}
 	switch flag {
@@ -173,6 +181,19 @@ func (t *tarReader) entry(b *block, ext *extension) error {
 	}
 	t.problemf(name, "%s", unwanted(flag))
 	return t.skip(name, size)
+}
+
+// numbers checks the number fields that nothing here depends on: where they are none,
+// readers differ on whether there is an entry, or an archive, at all.
+func (t *tarReader) numbers(b *block, name string) {
+	for _, f := range []struct {
+		name       string
+		start, end int
+	}{{"mode", 100, 108}, {"uid", 108, 116}, {"gid", 116, 124}, {"mtime", 136, 148}, {"devmajor", 329, 337}, {"devminor", 337, 345}} {
+		if err := checkNumber(b[f.start:f.end]); err != nil {
+			t.problemf(name, "%s: %v", f.name, err)
+		}
+	}
 }
 
 // unwanted says what kind of entry a flag means that no layout has.
@@ -202,7 +223,7 @@ func isASCII(s string) bool {
 // prefix; in GNU's, other things stand there.
 func headerName(b *block) string {
 	name := cString(b.name())
-	if prefix := cString(b.prefix()); prefix != "" && string(b.magic()) == "ustar\x00" {
+	if prefix := cString(b.prefix()); prefix != "" && b.posix() {
 		return prefix + "/" + name
 	}
 	return name
@@ -248,7 +269,7 @@ func (t *tarReader) file(raw string, size int64) error {
 	return t.skip(name, size)
 }
 
-// directory notes a directory. It holds nothing, and may stand more than once.
+// directory notes a directory, which holds nothing.
 func (t *tarReader) directory(raw string, size int64) error {
 	name, err := cleanName(raw)
 	if err != nil {
@@ -260,6 +281,7 @@ func (t *tarReader) directory(raw string, size int64) error {
 	}
 	key := strings.ToLower(name)
 	if t.isDir[key] {
+		t.problemf(raw, "stands twice")
 		return nil
 	}
 	if err := t.room(name); err != nil {

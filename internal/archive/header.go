@@ -24,8 +24,11 @@ func (b *block) name() []byte     { return b[0:100] }
 func (b *block) size() []byte     { return b[124:136] }
 func (b *block) checksum() []byte { return b[148:156] }
 func (b *block) typeflag() byte   { return b[156] }
-func (b *block) magic() []byte    { return b[257:263] }
+func (b *block) magic() []byte    { return b[257:265] } // and version
 func (b *block) prefix() []byte   { return b[345:500] }
+
+// posix says whether the header is of the form of POSIX, in which a name may have a prefix.
+func (b *block) posix() bool { return string(b.magic()) == "ustar\x0000" }
 
 func (b *block) zero() bool { return *b == block{} }
 
@@ -105,7 +108,7 @@ func parseNumber(f []byte) (int64, error) {
 		}
 		return int64(n), nil
 	}
-	if f[0]&0x40 != 0 {
+	if negative(f) {
 		return 0, errors.New("negative number field")
 	}
 	n := uint64(f[0] & 0x3f)
@@ -116,6 +119,25 @@ func parseNumber(f []byte) (int64, error) {
 		n = n<<8 | uint64(c)
 	}
 	return int64(n), nil
+}
+
+// negative says whether a field is a negative number in base-256: two's complement, of
+// which the first bit does not count.
+func negative(f []byte) bool { return f[0]&0xc0 == 0xc0 }
+
+// checkNumber says why a field that may be negative is no number.
+func checkNumber(f []byte) error {
+	if !negative(f) {
+		_, err := parseNumber(f)
+		return err
+	}
+	inverse := bytes.Clone(f)
+	for i := range inverse {
+		inverse[i] ^= 0xff
+	}
+	inverse[0] |= 0x80
+	_, err := parseNumber(inverse)
+	return err
 }
 
 // cString returns the bytes before the first NUL.

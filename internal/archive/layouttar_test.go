@@ -242,7 +242,8 @@ func TestOpenLayoutRefuses(t *testing.T) {
 		"name of 1 MiB":       {hostile(member{name: "x", flag: 'L', data: strings.Repeat("a", 1<<20)}, good), "a name of 1048576 bytes"},
 		"directories":         {hostile(directories(maxDirectories + 1)...), "more entries than"},
 		"star sparse":         {hostile(pax("SCHILY.realsize=10"), good), "a sparse entry"},
-		"directory twice":     {hostile(member{name: "blobs/x/", flag: '5'}, good), "first as a directory"},
+		"directory and file":  {hostile(member{name: "blobs/x/", flag: '5'}, good), "first as a directory"},
+		"directory twice":     {hostile(member{name: "blobs/", flag: '5'}, member{name: "./BLOBS", flag: '5'}, good), "stands twice"},
 		"file and directory":  {hostile(good, member{name: "blobs/X/", flag: '5'}), "first as a file"},
 		"padding":             {padded, "padding, at byte 2567, is not zero"},
 		"link with content":   {hostile(member{name: "blobs/x", flag: '1', data: "content"}), "is a link"},
@@ -361,7 +362,7 @@ func TestOpenLayoutAccepts(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"pax":           hostile(paxOfContent, member{name: "blobs/long", data: "content"}),
 		"contiguous":    hostile(member{name: "blobs/long", flag: '7', data: "content"}),
-		"directories":   hostile(member{name: "./", flag: '5'}, member{name: "blobs/", flag: '5'}, member{name: "blobs/", flag: '5'}, member{name: "blobs/long", data: "content"}),
+		"directories":   hostile(member{name: "./", flag: '5'}, member{name: "blobs/", flag: '5'}, member{name: "blobs/long", data: "content"}),
 		"L":             hostile(member{name: "L", flag: 'L', data: "blobs/long\x00"}, member{name: "blobs/long", data: "content"}),
 		"global":        hostile(append(slices.Repeat([]member{{name: "g", flag: 'g', data: pax("comment=x").data}}, 9), member{name: "blobs/long", data: "content"})...),
 		"blocking zero": append(hostile(member{name: "blobs/long", data: "content"}), make([]byte, 9*blockSize+bufferSize)...),

@@ -59,7 +59,7 @@ func (s sample) onlyFull() sample          { s.large = true; return s }
 
 // malformed is the whole corpus of plain layouts that are wrong.
 func malformed() []sample {
-	return slices.Concat(flips(), cuts(), strangers(), volumes(), exchanged(), duplicates(), names(), types(), sizesInHeaders(), longHeaders(), trailing(), smuggled(),
+	return slices.Concat(flips(), cuts(), strangers(), volumes(), exchanged(), duplicates(), names(), types(), sizesInHeaders(), longHeaders(), disputed(), trailing(), smuggled(),
 		algorithms(), digests(), sizes(), cycles(), depths(), crowds(), giants(), keys(), encodings(), values(), confusions(), embedded(),
 		refNames(), titles(), ambiguous(), platforms(), empties(), versions(), compressed(), orders())
 }

@@ -106,6 +106,35 @@ func sizesInHeaders() []sample {
 		size("pax hdrcharset", paxRecord("hdrcharset", "EBCDIC"), paxRecord("path", "x")))
 }
 
+// disputed: rows A14 and A19 where readers differ on the header of an entry.
+func disputed() []sample {
+	says := func(name, wrong, re string, edit func(h *header)) sample {
+		return packed("A19", name, wrong, at("layer", func(m *member) { m.edit = edit })).saying(re)
+	}
+	junk := func(name string, start, n int, s string) sample {
+		return says(name+" of letters", "a field that is no number", "blobs/sha256/[0-9a-f]{64}.*: "+name+": ", func(h *header) { h.field(start, n, s) })
+	}
+	prefix := func(name, magic string) sample {
+		return says("prefix and "+name, "a prefix in a header that has none", "prefix: ", func(h *header) { h.field(257, 8, magic); h.field(345, 155, "elsewhere") })
+	}
+	time := func(key, value string) sample {
+		return packed("A19", "pax "+key+" "+value, "a pax record that is no number", func(l *layout, m []member) []member {
+			return slices.Insert(m, l.entry("layer"), pax(paxRecord(key, value)))
+		}).saying(key)
+	}
+	return []sample{
+		junk("mode", 100, 8, "zzzzzzz"), junk("uid", 108, 8, "9999999"), junk("gid", 116, 8, "root"), junk("mtime", 136, 12, "abcdefghijk"), junk("devmajor", 329, 8, "-1"), junk("devminor", 337, 8, "0x1"),
+		prefix("GNU magic", "ustar  \x00"), prefix("no magic", ""), prefix("another magic", "qstar\x0000"), prefix("another version", "ustar\x0099"),
+		time("mtime", "zz"), time("mtime", ""), time("atime", "1e9"), time("ctime", "now"), time("uid", "root"), time("gid", "1.5"),
+		packed("A14", "directory", "a directory stands twice", func(_ *layout, m []member) []member {
+			return append([]member{{name: "blobs/", kind: '5'}, {name: "./blobs", kind: '5'}}, m...)
+		}),
+		packed("A14", "directory in other case", "a directory stands twice", func(_ *layout, m []member) []member {
+			return append([]member{{name: "blobs/", kind: '5'}, {name: "Blobs/", kind: '5'}}, m...)
+		}),
+	}
+}
+
 // longHeaders: the other half of row A19.
 func longHeaders() []sample {
 	far := func(name string, kind byte, hole int64) sample {

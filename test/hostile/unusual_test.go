@@ -79,6 +79,17 @@ func unusual() []sample {
 				h.field(265, 32, "user")
 			}
 		})),
+		tars("large owners and old times", "numbers in base-256, as GNU tar writes what octal digits cannot say", each(func(m *member) {
+			m.edit = func(h *header) {
+				h.set(257, "ustar  \x00")
+				h.base256(108, 8, 4_000_000_000)
+				h.base256(116, 8, 4_000_000_000)
+				h.base256(136, 12, -86400)
+			}
+		})),
+		tars("empty numbers", "no mode, owner, time or device", each(func(m *member) {
+			m.edit = func(h *header) { h.field(100, 24, ""); h.field(136, 12, ""); h.field(329, 16, "") }
+		})),
 		tars("octal with spaces", "sizes padded with spaces", each(func(m *member) {
 			n := len(m.data)
 			m.edit = func(h *header) { h.field(124, 12, fmt.Sprintf("%11o ", n)) }

@@ -55,6 +55,7 @@ type layoutWalk struct {
 	seen     map[digest.Digest]*blob
 	subjects []ocispec.Descriptor // at hand, and still to be judged
 	partial  bool                 // something could not be read that may refer to more
+	repacked bool                 // the root of a bundle was told
 	found    int
 	more     int // findings beyond maxFindings
 	reread   manifest.Rereads
@@ -88,9 +89,7 @@ func (w *layoutWalk) index(ctx context.Context) {
 	names := map[string]digest.Digest{}
 	platforms := map[string]digest.Digest{}
 	for _, d := range ix.Manifests {
-		if d.ArtifactType == manifest.ArtifactTypeBundle {
-			w.finding(ocispec.ImageIndexFile, d.Digest, "it names the root of an airbundle, but the file is not in the form of one: it was packed anew or changed")
-		}
+		w.notRoot(d.Digest, d.ArtifactType)
 		name := w.name(d, names)
 		w.alike(ocispec.ImageIndexFile, d, name, platforms)
 		before := w.found
@@ -112,6 +111,16 @@ func (w *layoutWalk) index(ctx context.Context) {
 	}
 }
 
+// notRoot tells of the root of an airbundle in a file that is none. Its descriptor may have
+// lost the artifact type, and its manifest is the root all the same.
+func (w *layoutWalk) notRoot(d digest.Digest, artifactType string) {
+	if artifactType != manifest.ArtifactTypeBundle || w.repacked {
+		return
+	}
+	w.repacked = true
+	w.finding("root", d, "it is the root of an airbundle, but the file is not in the form of one: it was packed anew or changed")
+}
+
 // image reads a manifest or index and follows what it refers to.
 func (w *layoutWalk) image(ctx context.Context, d ocispec.Descriptor, n *node, depth int) error {
 	n.height = 1
@@ -127,6 +136,7 @@ func (w *layoutWalk) image(ctx context.Context, d ocispec.Descriptor, n *node, d
 	if image == nil {
 		return err
 	}
+	w.notRoot(d.Digest, image.ArtifactType)
 	if t := image.ArtifactType; t != "" && !mediaTypeGrammar.MatchString(t) {
 		w.finding("manifest", d.Digest, "artifact type %q is no media type", t)
 	}

@@ -344,7 +344,8 @@ func TestGenuine(t *testing.T) {
 	}
 }
 
-// TestRepacked: a bundle that GNU tar has unpacked and packed is a layout, and no bundle.
+// TestRepacked: a bundle that GNU tar has unpacked and packed is a layout, and no bundle,
+// whether or not index.json still calls it one.
 func TestRepacked(t *testing.T) {
 	tool := rpmtest.Tool(t, "tar")
 	g, dir := demo(t), t.TempDir()
@@ -356,13 +357,25 @@ func TestRepacked(t *testing.T) {
 	if err := os.Mkdir(out, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"-xf", path, "-C", out}, {"-cf", again, "-C", out, "."}} {
+	run := func(args ...string) {
 		if said, err := exec.CommandContext(t.Context(), tool, args...).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, said)
 		}
 	}
-	if v := judge(t, again, sample{wrong: "repacked", want: either}); v.Bundle == nil || *v.Bundle {
-		t.Error("calls it a bundle")
+	run("-xf", path, "-C", out)
+	index, err := os.ReadFile(filepath.Join(out, "index.json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	judge(t, again, sample{wrong: "repacked", want: []int{4, 5}}, "--root", g.root)
+	plain := strings.Replace(string(index), `,"artifactType":"application/vnd.airbundle.bundle.v1"`, "", 1)
+	for name, index := range map[string]string{"as it is": string(index), "without the type": plain} {
+		if err := os.WriteFile(filepath.Join(out, "index.json"), []byte(index), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run("-cf", again, "-C", out, ".")
+		if v := judge(t, again, sample{wrong: "repacked, " + name, says: "packed anew"}); v.Bundle == nil || *v.Bundle {
+			t.Errorf("%s: calls it a bundle", name)
+		}
+		judge(t, again, sample{wrong: "repacked, " + name, want: []int{4, 5}}, "--root", g.root)
+	}
 }

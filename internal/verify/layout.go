@@ -140,6 +140,9 @@ func (w *layoutWalk) image(ctx context.Context, d ocispec.Descriptor, n *node, d
 	if t := image.ArtifactType; t != "" && !mediaTypeGrammar.MatchString(t) {
 		w.finding("manifest", d.Digest, "artifact type %q is no media type", t)
 	}
+	if c := image.Config; c != nil && c.MediaType == ocispec.MediaTypeEmptyJSON && image.ArtifactType == "" {
+		w.finding("manifest", d.Digest, "its config is the empty one, and it has no artifact type")
+	}
 	w.entriesOf(ctx, d, image, n, depth)
 	if c := w.partsOf(ctx, d, image, n, depth); c != nil && c.isImage && c.bad == "" && err == nil {
 		w.layers(ctx, d, image)
@@ -187,6 +190,7 @@ func (w *layoutWalk) entriesOf(ctx context.Context, d ocispec.Descriptor, image 
 		c := w.descriptor(ctx, child, asEntry, depth+1)
 		w.platformOf(at, child, c)
 		n.needs(c)
+		n.leads(c)
 		n.height = max(n.height, 2) // an entry of an unknown type is one, too
 	}
 }
@@ -198,14 +202,8 @@ func (w *layoutWalk) partsOf(ctx context.Context, d ocispec.Descriptor, image *m
 		n.platform, n.isImage = c.platform, c.isImage
 		n.needs(c)
 	}
-	titles := map[string]digest.Digest{}
+	w.titles(d, image.Layers)
 	for _, layer := range image.Layers {
-		if title := layer.Annotations[ocispec.AnnotationTitle]; title != "" {
-			if have, ok := titles[title]; ok && have != layer.Digest {
-				w.finding("manifest", d.Digest, "ambiguous name: title %q stands for %s and %s", title, have, layer.Digest)
-			}
-			titles[title] = layer.Digest
-		}
 		n.needs(w.descriptor(ctx, layer, asLayer, depth+1))
 	}
 	return c

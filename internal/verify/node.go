@@ -67,6 +67,8 @@ type node struct {
 	class    report.Class
 	platform *ocispec.Platform
 	isImage  bool // platform is that of an image config
+
+	platforms []string // of an index: os/architecture of the images below
 }
 
 var errTooDeep = fmt.Errorf("indexes nest deeper than %d", maxDepth)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -36,12 +37,20 @@ func isLayer(mediaType string) bool {
 	return strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.") || strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.")
 }
 
+// known says whether the rules depend on a media type. Case does not count in them (RFC 6838,
+// section 4.2), and yet most readers compare bytes.
+func known(t string) bool {
+	return strict(t) || isLayer(t) || refusedTypes[t] != "" || t == ocispec.MediaTypeEmptyJSON
+}
+
 // rules holds a descriptor against its place.
 func (w *layoutWalk) rules(d ocispec.Descriptor, as role) {
 	t := d.MediaType
 	switch isNode := manifest.IsIndex(t) || manifest.IsManifest(t); {
 	case !mediaTypeGrammar.MatchString(t):
 		w.finding("descriptor", d.Digest, "%q is no media type", t)
+	case known(strings.ToLower(t)) && !known(t):
+		w.finding("descriptor", d.Digest, "media type %q is %q in another case, and readers differ on whether that is the same", t, strings.ToLower(t))
 	case refusedTypes[t] != "":
 		w.finding("descriptor", d.Digest, "media type %q: %s", t, refusedTypes[t])
 	case (as == asEntry || as == asSubject) && (isConfig(t) || isLayer(t)):
@@ -62,15 +71,6 @@ func (w *layoutWalk) rules(d ocispec.Descriptor, as role) {
 			w.finding("descriptor", d.Digest, "%q is no URL", u)
 		}
 	}
-}
-
-// checkTitle says why a title, which tools take for a file name, is none.
-func checkTitle(s string) error {
-	trimmed := strings.TrimSuffix(strings.TrimPrefix(s, "./"), "/")
-	if s == "." {
-		return nil
-	}
-	return manifest.CheckPath(trimmed)
 }
 
 // checkName says why s is not a name of an image: OCI image-spec 1.1, annotations.md,
@@ -128,8 +128,8 @@ func (w *layoutWalk) alike(at string, d ocispec.Descriptor, name string, platfor
 			w.finding(at, d.Digest, "its platform holds %q, which is no name", s)
 		}
 	}
-	if p.OS == "unknown" && p.Architecture == "unknown" {
-		return // attestations, one for each platform (BuildKit, docs/attestations/attestation-storage.md)
+	if attests(p) {
+		return
 	}
 	q := normal(p)
 	key := strings.Join(append([]string{q.OS, q.Architecture, q.Variant, q.OSVersion}, q.OSFeatures...), "\x00")
@@ -158,21 +158,60 @@ func normal(p *ocispec.Platform) ocispec.Platform {
 	return q
 }
 
-// platformOf compares the platform that an index says with that of the config.
+// platformOf compares the platform that an index says with that of the config, or with those
+// of the images to which the entry leads.
 func (w *layoutWalk) platformOf(at string, d ocispec.Descriptor, n *node) {
-	if d.Platform == nil || n.platform == nil {
+	if d.Platform == nil {
 		return
 	}
-	says, is := *d.Platform, *n.platform
+	says := manifest.PlatformOf(d.Platform)
+	if below := n.platforms; len(below) > 0 && !attests(d.Platform) && !slices.Contains(below, osArch(d.Platform)) {
+		w.finding(at, d.Digest, "platform mismatch: listed for %s, it leads to images for %s", says, strings.Join(below, ", "))
+	}
+	if n.platform == nil || !differ(*d.Platform, *n.platform, n.isImage) {
+		return
+	}
+	is := manifest.PlatformOf(n.platform)
+	if says == is {
+		says, is = says+" "+d.Platform.OSVersion, is+" "+n.platform.OSVersion
+	}
+	w.finding(at, d.Digest, "platform mismatch: listed for %s, its config is for %q", says, is)
+}
+
+// differ says whether a config is for another platform than its descriptor says.
+func differ(says, is ocispec.Platform, isImage bool) bool {
 	if says.Architecture == "arm64" {
 		says.Variant, is.Variant = "", "" // as PlatformOf has it
 	}
+	other := func(a, b string) bool { return a != b && a != "" && b != "" }
 	switch {
-	case is.OS == "" && is.Architecture == "" && !n.isImage, says.OS == "unknown" && is.OS == "":
-		return // an artifact
-	case says.OS != is.OS || says.Architecture != is.Architecture,
-		says.Variant != is.Variant && says.Variant != "" && is.Variant != "":
-		w.finding(at, d.Digest, "platform mismatch: listed for %s, its config is for %q", manifest.PlatformOf(d.Platform), manifest.PlatformOf(n.platform))
+	case is.OS == "" && is.Architecture == "" && !isImage, says.OS == "unknown" && is.OS == "":
+		return false // an artifact
+	case says.OS != is.OS || says.Architecture != is.Architecture:
+		return true
+	}
+	return other(says.Variant, is.Variant) || other(says.OSVersion, is.OSVersion)
+}
+
+// attests says whether a platform is that of attestations, one for each platform (BuildKit,
+// docs/attestations/attestation-storage.md).
+func attests(p *ocispec.Platform) bool { return p.OS == "unknown" && p.Architecture == "unknown" }
+
+func osArch(p *ocispec.Platform) string { return p.OS + "/" + p.Architecture }
+
+// maxPlatforms bounds how many platforms below one index are known.
+const maxPlatforms = 64
+
+// leads notes for which platforms the images are to which an index leads.
+func (n *node) leads(c *node) {
+	below := c.platforms
+	if p := c.platform; p != nil && p.OS != "" && p.Architecture != "" && !attests(p) {
+		below = []string{osArch(p)}
+	}
+	for _, p := range below {
+		if len(n.platforms) < maxPlatforms && !slices.Contains(n.platforms, p) {
+			n.platforms = append(n.platforms, p)
+		}
 	}
 }
 
@@ -198,40 +237,6 @@ func (w *layoutWalk) config(ctx context.Context, d ocispec.Descriptor, n *node) 
 	}
 	n.platform = &p
 	return nil
-}
-
-// layers compares the layers of a manifest with what its config says of them: as many,
-// and the same digests where they are not compressed. Nothing is inflated for it.
-func (w *layoutWalk) layers(ctx context.Context, d ocispec.Descriptor, image *manifest.ImageNode) {
-	c := *image.Config
-	if err := w.reread.Count(c); err != nil {
-		w.finding("config", c.Digest, "%v", err)
-		return
-	}
-	rc, err := w.tar.Fetch(ctx, c)
-	if err != nil {
-		return // told with the config
-	}
-	defer rc.Close()
-	var config ocispec.Image
-	if err := json.NewDecoder(rc).Decode(&config); err != nil {
-		w.finding("config", c.Digest, "not an image config: %v", err)
-		return
-	}
-	ids := config.RootFS.DiffIDs
-	if len(ids) == 0 {
-		return
-	}
-	if len(ids) != len(image.Layers) {
-		w.finding("manifest", d.Digest, "it has %d layers, its config %s has %d", len(image.Layers), c.Digest, len(ids))
-		return
-	}
-	for i, layer := range image.Layers {
-		plain := layer.MediaType == ocispec.MediaTypeImageLayer || layer.MediaType == "application/vnd.docker.image.rootfs.diff.tar"
-		if plain && ids[i] != layer.Digest {
-			w.finding("manifest", d.Digest, "layer %d is %s, its config %s says %q", i+1, layer.Digest, c.Digest, ids[i])
-		}
-	}
 }
 
 // opaque verifies an entry of an index that is of no known type. One that somebody could

@@ -61,7 +61,7 @@ func (s sample) onlyFull() sample          { s.large = true; return s }
 func malformed() []sample {
 	return slices.Concat(flips(), cuts(), strangers(), volumes(), exchanged(), duplicates(), names(), types(), sizesInHeaders(), longHeaders(), disputed(), trailing(), smuggled(),
 		algorithms(), digests(), sizes(), cycles(), depths(), crowds(), giants(), keys(), encodings(), values(), confusions(), embedded(),
-		refNames(), titles(), ambiguous(), platforms(), empties(), versions(), compressed(), orders())
+		refNames(), titles(), ambiguous(), platforms(), empties(), versions(), compressed(), orders(), specified())
 }
 
 // chosen leaves out the larger samples, and two in three of those that break JSON texts,

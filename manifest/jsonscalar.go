@@ -80,8 +80,17 @@ func (c *jsonScanner) unit() (uint64, error) {
 	return r, nil
 }
 
+// isNoncharacter knows the code points that I-JSON forbids beside surrogates (RFC 7493,
+// section 2.1): readers drop, replace or keep them.
+func isNoncharacter(r rune) bool {
+	return r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef
+}
+
 func (c *jsonScanner) text(s *shape) error {
 	v, err := c.quoted()
+	if err == nil && bytes.ContainsFunc(v, isNoncharacter) {
+		c.problem("holds a code point that is no character")
+	}
 	if err != nil || s == nil || !s.base64 {
 		return err
 	}

@@ -106,7 +106,7 @@ func shortKey(key []byte) string {
 	if len(key) > most {
 		return strconv.Quote(s + "...")
 	}
-	if CheckText(s) != nil || strings.ContainsAny(s, " .[]") {
+	if s == "" || CheckText(s) != nil || strings.ContainsAny(s, " .[]") {
 		return strconv.Quote(s)
 	}
 	return s
@@ -228,7 +228,6 @@ func (c *jsonScanner) object(s *shape) error {
 		c.p++
 	}
 	at := len(c.path)
-	c.path = append(c.path, jsonStep{})
 	for !done {
 		if c.peek() != '"' {
 			return c.syntax("no member name")
@@ -237,7 +236,7 @@ func (c *jsonScanner) object(s *shape) error {
 		if err != nil {
 			return err
 		}
-		c.path[at].key = key
+		c.path = append(c.path[:at], jsonStep{key: key})
 		inner := c.member(s, key, &seen)
 		if c.space(); c.peek() != ':' {
 			return c.syntax("no colon behind a member name")
@@ -275,6 +274,9 @@ func (c *jsonScanner) missing(s *shape, seen *keys) {
 func (c *jsonScanner) member(s *shape, key []byte, seen *keys) *shape {
 	if !seen.add(key) {
 		c.problem("is there twice")
+	}
+	if bytes.ContainsFunc(key, isNoncharacter) {
+		c.problem("the name holds a code point that is no character")
 	}
 	if s == nil {
 		return nil

@@ -118,6 +118,17 @@ func TestUnambiguous(t *testing.T) {
 		{`{"a":"\ud800\ud800"}`, "not JSON: half of a surrogate pair"},
 		{`{"a":"\ud800x"}`, "not JSON: half of a surrogate pair"},
 		{`{"\ud800":1}`, "not JSON: half of a surrogate pair"},
+		{`{"a":"\ufffd\ufdcf\ufdf0\ufffc"}`, ""},
+		{`{"a":"\uffff"}`, "a: holds a code point that is no character"},
+		{"{\"a\":[\"\ufdd0\"]}", "a[0]: holds a code point that is no character"},
+		{"{\"a\":\"\ufdef\"}", "a: holds a code point that is no character"},
+		{"{\"a\":\"\U0001fffe\"}", "a: holds a code point that is no character"},
+		{`{"a":"\udbff\udfff"}`, "a: holds a code point that is no character"},
+		{`{"x\ufffe":1}`, "the name holds a code point that is no character"},
+		{"{\"\U0010ffff\":1}", "the name holds a code point that is no character"},
+		{indexOf(entry(`,"annotations":{"a":"\uffff"}`)), "manifests[0].annotations.a: holds a code point"},
+		{`{"":1,"":2}`, `"": is there twice`},
+		{`{"a":{"":1,"":2}}`, `a."": is there twice`},
 		{`{"a":"\u12"}`, "not JSON: a malformed \\u escape"},
 		{`{"a":"\u+123"}`, "not JSON: a malformed \\u escape"},
 		{`{"a":"\x"}`, "not JSON: an unknown escape"},
@@ -131,6 +142,20 @@ func TestUnambiguous(t *testing.T) {
 		}
 		if err != nil && len(err.Error()) > 1000 {
 			t.Errorf("%.200s: an error of %d bytes", c.raw, len(err.Error()))
+		}
+	}
+}
+
+// An error says in what it stands, before the first member as well.
+func TestUnambiguousPlaces(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{x`:               "not JSON: no member name, at byte 1",
+		`{"a":{x`:          "not JSON: no member name, at byte 6 in a",
+		`{"a":[{x`:         "not JSON: no member name, at byte 7 in a[0]",
+		`{"a":[1,{"b":2,x`: "not JSON: no member name, at byte 15 in a[1].b",
+	} {
+		if err := Unambiguous([]byte(raw)); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", raw, err, want)
 		}
 	}
 }

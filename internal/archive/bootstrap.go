@@ -35,7 +35,10 @@ func (s *scanner) bootstrap() (*manifest.Bundle, error) {
 	}
 	rootText, err := s.read(root, at)
 	rootRaw := []byte(rootText)
-	if err != nil {
+	switch {
+	case err != nil && s.indexOfOther(p):
+		return nil, s.notBundle("index.json does not name the root of a bundle")
+	case err != nil:
 		return nil, s.errorf(at, blobPrefix+root.Digest.Encoded(), "the root of the bundle cannot be read: %w", err)
 	}
 	m, err := manifest.DecodeRoot(rootRaw)
@@ -184,16 +187,18 @@ func blobOf(b *block) (ocispec.Descriptor, bool) {
 // header at p says, or, when that is damaged, what index.json says.
 func (s *scanner) findRoot(p int64) (d ocispec.Descriptor, at int64, err error) {
 	b, err := s.block(p)
-	if errors.Is(err, io.EOF) {
+	d, isBlob := blobOf(&b)
+	switch {
+	case (!isBlob || err != nil) && s.indexOfOther(p):
+		return d, 0, s.notBundle("index.json does not name the root of a bundle")
+	case errors.Is(err, io.EOF):
 		return d, 0, s.unreadable(p, "", "the root of the bundle", err)
-	}
-	if d, ok := blobOf(&b); ok {
+	case isBlob:
 		if d.Size > manifest.MaxRootManifest {
 			return d, 0, s.notBundle("its first blob is too large for the root of a bundle")
 		}
 		return d, p + blockSize, nil
-	}
-	if b.checksumOK() {
+	case b.checksumOK():
 		return d, 0, s.notBundle("its third entry is not a blob in the form of a bundle")
 	}
 	if d, ok := s.rootOfIndex(p); ok {
@@ -206,9 +211,24 @@ func (s *scanner) findRoot(p int64) (d ocispec.Descriptor, at int64, err error) 
 // which is the first that it lists.
 const maxRootEntry = 4 << 10
 
-// rootOfIndex returns the root's descriptor out of an index.json that ends before p. The
-// rest of it may be large, and is not read.
+// rootOfIndex returns the root's descriptor out of an index.json that ends before p.
 func (s *scanner) rootOfIndex(p int64) (d ocispec.Descriptor, ok bool) {
+	d, ok = s.firstOfIndex(p)
+	// What a file says of itself is no digest and no size until it is checked.
+	valid := d.Digest.Validate() == nil && d.Size >= 0 && d.Size <= manifest.MaxRootManifest
+	return d, ok && valid && d.ArtifactType == manifest.ArtifactTypeBundle
+}
+
+// indexOfOther says whether an index.json that ends before p can be read, and is not that of
+// a bundle: what is damaged behind it is then a layout of another tool.
+func (s *scanner) indexOfOther(p int64) bool {
+	d, ok := s.firstOfIndex(p)
+	return ok && d.ArtifactType != manifest.ArtifactTypeBundle
+}
+
+// firstOfIndex returns the first descriptor in an index.json that ends before p, an empty one
+// when it lists nothing. The rest of it may be large, and is not read.
+func (s *scanner) firstOfIndex(p int64) (d ocispec.Descriptor, ok bool) {
 	start := int64(indexHeader + blockSize)
 	j := json.NewDecoder(io.NewSectionReader(s.r, start, min(p-start, maxRootEntry)))
 	for {
@@ -220,12 +240,15 @@ func (s *scanner) rootOfIndex(p int64) (d ocispec.Descriptor, ok bool) {
 			break
 		}
 	}
-	if t, err := j.Token(); err != nil || t != json.Delim('[') || !j.More() || j.Decode(&d) != nil {
+	t, err := j.Token()
+	if err != nil || t != json.Delim('[') {
 		return d, false
 	}
-	// What a file says of itself is no digest and no size until it is checked.
-	valid := d.Digest.Validate() == nil && d.Size >= 0 && d.Size <= manifest.MaxRootManifest
-	return d, valid && d.ArtifactType == manifest.ArtifactTypeBundle
+	if j.More() {
+		return d, j.Decode(&d) == nil
+	}
+	t, err = j.Token()
+	return d, err == nil && t == json.Delim(']')
 }
 
 // findTable returns the content of the table, which is one of the blobs behind p.

@@ -78,6 +78,10 @@ func TestNotBundle(t *testing.T) {
 	index := entryOf("index.json", s.bundle.Index())
 	config := entryOf(blobPrefix+digest.FromString("{}").Encoded(), []byte("{}"))
 	layer := entryOf(blobPrefix+digest.FromString("layer").Encoded(), []byte("layer"))
+	nothing := entryOf("index.json", []byte(`{"schemaVersion":2,"manifests":[]}`))
+	other := entryOf("index.json", []byte(`{"manifests":[{"mediaType":"x/y","digest":"sha256:","size":1}]}`))
+	spoilt := bytes.Clone(layer)
+	spoilt[blockSize] ^= 1
 	huge := encodeHeader(blobPrefix+digest.FromString("huge").Encoded(), 1<<30)
 	end := make([]byte, tailSize)
 	gnu := block(layout[:blockSize])
@@ -92,6 +96,10 @@ func TestNotBundle(t *testing.T) {
 		"first blob is JSON":      {layout, index, config, end},
 		"first blob is a layer":   {layout, index, layer, end},
 		"first blob is a huge":    {layout, index, huge[:], end},
+		"lists nothing":           {layout, nothing, end},
+		"cut behind index.json":   {layout, other},
+		"other blob damaged":      {layout, other, spoilt, end},
+		"other header damaged":    {layout, other, spoilt[1:blockSize], end},
 		"root of the bundle lost": append([][]byte{layout, index}, s.parts(t)[3:]...),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,6 +24,7 @@ const (
 
 // layout judges the OCI layout tar of another tool by the OCI rules.
 func (r *run) layout(ctx context.Context) error {
+	r.isLayout = true
 	t, problems, err := archive.OpenLayout(r.path)
 	for _, p := range problems {
 		r.problem(p)
@@ -40,7 +41,7 @@ func (r *run) layout(ctx context.Context) error {
 	w.followSubjects(ctx)
 	w.entries(ctx)
 	if w.more > 0 {
-		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: fmt.Sprintf("%d more findings are not listed", w.more), Class: report.ClassContent})
+		r.record(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: fmt.Sprintf("%d more findings are not listed", w.more), Class: report.ClassContent})
 	}
 	if r.rep.Bad() == 0 {
 		r.rep.Notes = append(r.rep.Notes, "a valid OCI layout, not an airbundle: nothing says whether it is complete or what it should hold")
@@ -66,7 +67,7 @@ func (w *layoutWalk) add(rec report.Record) {
 		w.more++
 		return
 	}
-	w.rep.Add(rec)
+	w.record(rec)
 }
 
 func (w *layoutWalk) finding(name string, d digest.Digest, format string, args ...any) {

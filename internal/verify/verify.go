@@ -73,6 +73,8 @@ type run struct {
 	mu  sync.Mutex
 	bad map[digest.Digest]error // blobs that are not whole
 
+	isLayout bool // of another tool
+
 	unread bool // what an artifact needs is not known, for its documents could not be read again
 }
 
@@ -118,7 +120,17 @@ func (r *run) problem(f *archive.FormatError) {
 	if len(f.Digests) == 1 {
 		about = f.Digests[0]
 	}
-	r.rep.AddError(kindArchive, r.path, about, report.Damaged, f)
+	rec := report.Record{Kind: kindArchive, Name: r.path, Digest: about, State: report.Damaged, Class: report.Classify(f)}
+	rec.Reason, rec.Next = report.Explain(f)
+	r.record(rec)
+}
+
+// record takes a finding. What is a layout has no root to compare.
+func (r *run) record(rec report.Record) {
+	if r.isLayout && rec.Class == report.ClassContent {
+		rec.Next = cmp.Or(rec.Next, "do not use it: copy it again from where it was made; if it was made so, ask who made it")
+	}
+	r.rep.Add(rec)
 }
 
 // A store yields blobs whose EOF means that they are whole.

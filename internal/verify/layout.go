@@ -62,7 +62,19 @@ type layoutWalk struct {
 	reread   manifest.Rereads
 }
 
+// maxText is how much is kept and told of what a layout says: it may have a document of a
+// single string, and many of them.
+const maxText = 1000
+
+func clipped(s string) string {
+	if len(s) > maxText {
+		return strings.ToValidUTF8(s[:maxText], "") + " [...]"
+	}
+	return s
+}
+
 func (w *layoutWalk) add(rec report.Record) {
+	rec.Reason = clipped(rec.Reason)
 	if w.found++; w.found > maxFindings {
 		w.more++
 		return
@@ -170,7 +182,7 @@ func (w *layoutWalk) subject(d ocispec.Descriptor) {
 	}
 	if b := w.blobOf(d); !b.isSubject {
 		b.isSubject = true
-		w.subjects = append(w.subjects, ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size})
+		w.subjects = append(w.subjects, ocispec.Descriptor{MediaType: clipped(d.MediaType), Digest: d.Digest, Size: d.Size})
 	}
 }
 

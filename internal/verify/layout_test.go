@@ -243,6 +243,7 @@ func TestLayoutRows(t *testing.T) {
 		"A35 index":               {bend{entry: set("platform/architecture", "s390x")}, "platform mismatch: listed for linux/s390x"},
 		"A35 config":              {bend{config: set("architecture", "s390x")}, "platform mismatch"},
 		"A35 config says none":    {bend{config: func(o obj) { delete(o, "os"); delete(o, "architecture") }}, "platform mismatch"},
+		"A35 config says much":    {bend{config: set("architecture", strings.Repeat("x", 2000))}, "a platform of 2005 bytes"},
 		"A35 spelling":            {bend{entry: set("platform/architecture", "x86_64")}, "platform mismatch"},
 		"A36 layer dropped":       {bend{manifest: set("layers", []any{})}, "it has 0 layers, its config"},
 		"A36 layer replaced":      {bend{config: set("rootfs/diff_ids", []string{string(sum("other"))})}, "its config"},

@@ -96,7 +96,7 @@ func (w *layoutWalk) descriptor(ctx context.Context, d ocispec.Descriptor, as ro
 func (w *layoutWalk) blobOf(d ocispec.Descriptor) *blob {
 	b, ok := w.seen[d.Digest]
 	if !ok {
-		b = &blob{size: d.Size, mediaType: d.MediaType}
+		b = &blob{size: d.Size, mediaType: clipped(d.MediaType)}
 		w.seen[d.Digest] = b
 		return b
 	}
@@ -136,7 +136,7 @@ func (w *layoutWalk) judge(ctx context.Context, d ocispec.Descriptor, as role, d
 	}
 	if err := w.read(ctx, d, n, depth); err != nil && ctx.Err() == nil {
 		class := blobClass(err)
-		n.bad, n.class = fmt.Sprintf("blob %s: %v", d.Digest, err), report.Worst(n.class, class)
+		n.bad, n.class = clipped(fmt.Sprintf("blob %s: %v", d.Digest, err)), report.Worst(n.class, class)
 		w.add(report.Record{Kind: kindArchive, Name: "blob", Digest: d.Digest, State: report.Damaged, Reason: err.Error(), Class: class})
 	}
 	return n

@@ -235,7 +235,10 @@ func (w *layoutWalk) config(ctx context.Context, d ocispec.Descriptor, n *node) 
 	if err := json.Unmarshal(raw, &p); err != nil {
 		return fmt.Errorf("image config: %w", err)
 	}
-	n.platform = &p
+	if n := len(p.OS) + len(p.Architecture) + len(p.Variant) + len(p.OSVersion); n > maxText {
+		return fmt.Errorf("image config: a platform of %d bytes", n)
+	}
+	n.platform = &ocispec.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: p.OSVersion}
 	return nil
 }
 

@@ -279,7 +279,27 @@ func giants() []sample {
 			return tarball{members: m}.write(f)
 		}}
 	}
+	// Each document is small enough; together they are more than may be kept of them.
+	texts := func(name string, add func(w *web, long string) string) sample {
+		return woven("A28", "50 "+name+" of 4 MiB", "texts that nobody needs, in many documents", func(w *web) tarball {
+			var list []string
+			for i := range 50 {
+				list = append(list, add(w, fmt.Sprint(i, strings.Repeat("x", 4<<20-1000))))
+			}
+			return w.tar(index(list...))
+		}).onlyFull()
+	}
 	return []sample{
+		texts("platforms", func(w *web, long string) string {
+			config := w.put(`{"architecture":"` + long + `","os":"linux"}`)
+			return entryOf(w.put(`{"schemaVersion":2,"config":` + descriptor(mtConfig, config, "") + `,"layers":[]}`))
+		}),
+		texts("media types", func(w *web, long string) string {
+			return entryOf(w.artifact(descriptor("x/"+long, w.put(long[:9]), ""), ""))
+		}),
+		texts("subjects", func(w *web, long string) string {
+			return entryOf(w.artifact("", `,"subject":`+descriptor("x/"+long, w.put(long[:9]), "")))
+		}),
 		padded("A28", "64 MiB index.json", "index", 64<<20), padded("A28", "5 MiB manifest", "manifest", 5<<20), padded("A28", "5 MiB nested index", "nested", 5<<20), padded("A28", "64 MiB manifest", "manifest", 64<<20),
 		padded("A28", "5 MiB config", "config", 5<<20).exits(either...), padded("A28", "5 MiB oci-layout", "oci-layout", 5<<20),
 		hole("10 GB index.json", "index", 10e9), hole("10 GB oci-layout", "oci-layout", 10e9), hole("10 GB manifest", "manifest", 10e9),

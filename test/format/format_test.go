@@ -119,8 +119,8 @@ func (s *sample) assets(files int) {
 		s.table.RPMs = append(s.table.RPMs, r)
 	}
 	for _, m := range []struct{ repo, kind, text string }{
-		{"os/7/x86_64", manifest.MetadataUpdateinfo, "<updates/>"}, {"os/7/x86_64", manifest.MetadataModules, "# none for x86_64\n"},
-		{"os/7/x86_64", manifest.MetadataComps, "<comps/>"}, {"os/7/aarch64", manifest.MetadataModules, "# none for aarch64\n"},
+		{"os/7/x86_64", manifest.MetadataUpdateinfo, "<updates/>"}, {"os/7/x86_64", manifest.MetadataModules, rpmtest.Module("web", "1", "x86_64")},
+		{"os/7/x86_64", manifest.MetadataComps, "<comps/>"}, {"os/7/aarch64", manifest.MetadataModules, rpmtest.Module("web", "1", "aarch64")},
 	} {
 		entry := manifest.Metadata{Repo: m.repo, Type: m.kind}
 		entry.Digest = s.add(entry.MediaType(), []byte(m.text)).Digest

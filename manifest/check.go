@@ -41,8 +41,9 @@ func (t *Table) check() error {
 	c.metadata(t)
 	for _, a := range t.Absent {
 		what := label("absent", a.Name)
-		if c.text(what, a.Name, a.Why); a.Name == "" || a.Why == "" {
-			c.addf("%s: it has no name or no reason", what)
+		c.absentName(what, a.Name)
+		if c.text(what, a.Why); a.Why == "" {
+			c.addf("%s: it has no reason", what)
 		}
 		c.arch(what, a.Arch)
 	}
@@ -83,6 +84,17 @@ func (c *checker) selection(arches []string) {
 		}
 	}
 	c.arches, c.known = arches, strings.Join(arches, ", ")
+}
+
+// absentName checks what is said to be absent: the source of an image, the path of a file, or
+// the name of an RPM or chart, which is a path, too.
+func (c *checker) absentName(what, name string) {
+	if CheckSource(name) == nil {
+		return
+	}
+	if err := CheckPath(name); err != nil {
+		c.addf("%s: it is no source of an image, and no path: it %w", what, err)
+	}
 }
 
 func (c *checker) rpm(r RPM) {
@@ -262,9 +274,7 @@ func ordered[T any](c *checker, what string, list []T, compare func(a, b T) int)
 
 func (c *checker) image(m Image) {
 	what := label("image", m.Name)
-	if c.name("image", m.Name); strings.Contains(m.Name, " ") {
-		c.addf("%s: a space in its name", what)
-	}
+	c.imageName(what, m)
 	c.carried(what, m.Digest)
 	if m.Original == m.Digest {
 		c.addf("%s: its original is itself", what)
@@ -292,6 +302,23 @@ func (c *checker) image(m Image) {
 	c.groups(what, m.Groups)
 }
 
+// imageName checks the name of an image: a reference in full, or, of an image from disk, the
+// first of its names at the target. A digest in it is that of the source.
+func (c *checker) imageName(what string, m Image) {
+	if len(m.Publish) > 0 && m.Publish[0] == m.Name {
+		return // checked with the others
+	}
+	full, err := ImageName(m.Name)
+	switch _, pinned, _ := strings.Cut(full, "@"); {
+	case err != nil:
+		c.addf("%s: its name %w", what, err)
+	case full != m.Name:
+		c.addf("%s: its name is not written out as %s", what, full)
+	case pinned != "" && pinned != string(m.Digest) && pinned != string(m.Original):
+		c.addf("%s: its name pins a digest that is neither that of the image nor that of its original", what)
+	}
+}
+
 // label names an entry in an error. What a terminal would obey is quoted, for errors are
 // shown before anything is known to be good.
 func label(kind, name string) string {
@@ -301,7 +328,7 @@ func label(kind, name string) string {
 	return kind + " " + name
 }
 
-// name checks a free name: not empty and printable. Only image names have no space.
+// name checks a free name: not empty and printable.
 func (c *checker) name(what, s string) {
 	if s == "" || checkPrintable(s) != nil {
 		c.addf("%s: %q is not a name", what, s)

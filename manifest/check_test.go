@@ -32,7 +32,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		{func(t *Table) { t.Expires = "2030-02-31T00:00:00Z" }, "want a time such as"},
 		{func(t *Table) { t.Expires = "2030-12-31T00:00:00.5Z" }, "want a time such as"},
 		{func(t *Table) { t.Expires = "2030-12-31T00:00:00+01:00" }, "want a time such as"},
-		{func(t *Table) { t.Images[0].Name = "a\x1bb" }, `image: "a\x1bb" is not a name`},
+		{func(t *Table) { t.Images[0].Name = "a\x1bb" }, `image "a\x1bb": its name is no valid image reference`},
 		{func(t *Table) { t.Images[0].Groups = []string{""} }, `image quay.io/z/z:1: group: "" is not a name`},
 		{func(t *Table) { t.Images[0].Publish = []string{strings.Repeat("a", 256) + ":1"} }, "is a repository name of 256 characters"},
 		{func(t *Table) { t.Images[0].Platforms[0].Platform = "linux/\u202eamd64" }, `platform "linux/\u202eamd64" is of none of the bundle's arches, which are aarch64, x86_64`},
@@ -51,14 +51,22 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 			t.Charts = []Chart{{Name: "a", Version: "1-2", Digest: sum("chart")}, {Name: "a-1", Version: "2", Digest: sum("chart")}}
 		}, "chart a-1-2.tgz: two of them want this path"},
 		{func(t *Table) { t.Absent = []Absent{{"a", "arm64", "w"}} }, `absent a: arch "arm64" is not one of the bundle's`},
-		{func(t *Table) { t.Absent = []Absent{{"a\x07", "x86_64", "w"}} }, `absent "a\a": "a\a" holds the control`},
+		{func(t *Table) { t.Absent = []Absent{{"a\x07", "x86_64", "w"}} }, `absent "a\a": it is no source of an image, and no path: it holds the control`},
 		{func(t *Table) { t.Absent = []Absent{{"a", "x86_64", "w\nw"}} }, `absent a: "w\nw" holds the control`},
-		{func(t *Table) { t.Absent = []Absent{{"a", "x86_64", ""}} }, "absent a: it has no name or no reason"},
+		{func(t *Table) { t.Absent = []Absent{{"a", "x86_64", ""}} }, "absent a: it has no reason"},
 		{func(t *Table) { t.Keys[0].ID = "24C6A8A7F4A80EB5" }, `key: "24C6A8A7F4A80EB5" is not a key ID`},
 		{func(t *Table) { t.Keys[0].Armor = "a\x1b]0;b\x07" }, "key 24c6a8a7f4a80eb5: armor holds the control"},
 		{func(t *Table) { t.Blobs[0].MediaType = "a/\x1b" }, `media type "a/\x1b" holds the control`},
 		{func(t *Table) { t.Blobs[0].Digest = "sha256:\x1b" }, `blob: digest "sha256:\x1b" is not`},
-		{func(t *Table) { t.Images[0].Name = "rpms/os/x86_64" }, "index.json would have the name rpms/os/x86_64 twice"},
+		{func(t *Table) { t.Images[0].Name = "a b" }, "image a b: its name is no valid image reference"},
+		{func(t *Table) { t.Images[0].Name = "z:1" }, "image z:1: its name is not written out as docker.io/library/z:1"},
+		{func(t *Table) { t.Images[0].Publish = []string{"y:1", "z:1"}; t.Images[0].Name = "z:1" }, "image z:1: its name is not written out as docker.io/library/z:1"},
+		{func(t *Table) { t.Images[0].Name = "quay.io/z@" + string(sum("a1")) }, "its name pins a digest that is neither that of the image nor that of its original"},
+		{func(t *Table) { t.Absent = []Absent{{"", "x86_64", "w"}} }, "absent : it is no source of an image, and no path: it is empty"},
+		{func(t *Table) {
+			t.RPMs[0].Repo = "a:1"
+			t.Images[0].Name, t.Images[0].Publish = "rpms/a:1", []string{"rpms/a:1"}
+		}, "index.json would have the name rpms/a:1 twice"},
 	} {
 		table := sample()
 		c.spoil(&table)
@@ -73,6 +81,23 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		if strings.ContainsFunc(err.Error(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) }) {
 			t.Errorf("%q would reach a terminal", err)
 		}
+	}
+}
+
+// Every name that a lock gives is taken: references in full, digests of what they named, the
+// first name at the target of what lay on disk.
+func TestNewTakesNames(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		publish []string
+	}{
+		{"docker.io/library/z:1", nil}, {"localhost/z:1", nil}, {"Z/z:1", nil}, {"[::1]:5000/z:1", nil}, {"z:1", []string{"z:1", "y:1"}},
+		{"quay.io/z/z@" + string(sum("ix")), nil}, {"quay.io/z/z@" + string(sum("full")), nil},
+	} {
+		table := sample()
+		table.Images[1].Name, table.Images[1].Publish = c.name, c.publish
+		table.Absent = []Absent{{"z", "x86_64", "w"}, {c.name, "x86_64", "w"}, {"oci-layout:/srv/lay:a b", "x86_64", "w"}, {"d/e f", "x86_64", "w"}}
+		mustNew(t, table)
 	}
 }
 

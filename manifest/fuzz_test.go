@@ -163,6 +163,11 @@ func FuzzNames(f *testing.F) {
 				t.Errorf("docker on %q: %v", s, err)
 			}
 		}
+		if name, err := ImageName(s); err == nil {
+			if again, err := ImageName(name); err != nil || again != name {
+				t.Errorf("the name %q of %q has the name %q: %v", name, s, again, err)
+			}
+		}
 		if CheckDigest(digest.Digest(s)) == nil && digest.Digest(s).Validate() != nil {
 			t.Errorf("%q is no digest", s)
 		}

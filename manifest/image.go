@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -230,14 +229,4 @@ func DeriveIndex(mediaType string, raw []byte, keep map[digest.Digest]bool) ([]b
 	}
 	out.WriteString("]}")
 	return out.Bytes(), nil
-}
-
-// SplitReference splits repository:tag, or registry/repository:tag, at the tag. A
-// digest behind the tag is cut off.
-func SplitReference(ref string) (repository, tag string) {
-	ref, _, _ = strings.Cut(ref, "@")
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		return ref[:i], ref[i+1:]
-	}
-	return ref, ""
 }

@@ -178,7 +178,7 @@ func twoPlatforms(t *testing.T, spoil func(w *world, img *Image)) (*Bundle, Imag
 		t.Fatal(err)
 	}
 	top := w.add(ocispec.MediaTypeImageIndex, string(derived))
-	img := Image{Name: "h/a:1", Digest: top.Digest, Original: original.Digest, Platforms: []Platform{{"linux/amd64", a.Digest}, {"linux/arm64", b.Digest}}}
+	img := Image{Name: "h.io/a:1", Digest: top.Digest, Original: original.Digest, Platforms: []Platform{{"linux/amd64", a.Digest}, {"linux/arm64", b.Digest}}}
 	if spoil != nil {
 		spoil(w, &img)
 	}

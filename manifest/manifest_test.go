@@ -209,7 +209,6 @@ func TestNewRefuses(t *testing.T) {
 		"publish upper case":   func(t *Table) { t.Images[1].Publish = []string{"A:1"} },
 		"platform not carried": func(t *Table) { t.Images[0].Platforms[0].Digest = sum("none") },
 		"original is itself":   func(t *Table) { t.Images[1].Original = t.Images[1].Digest },
-		"image named as a set": func(t *Table) { t.Images[0].Name = "files" },
 		"key id with a slash":  func(t *Table) { t.Keys[0].ID = "../key" },
 		"key twice":            func(t *Table) { t.Keys = append(t.Keys, t.Keys[0]) },
 		"original not carried": func(t *Table) { t.Images[1].Original = sum("none") },

@@ -3,6 +3,8 @@ package lockfile
 import (
 	"slices"
 	"strings"
+
+	"airbundle/manifest"
 )
 
 func checkRequest(c *checker, r *Request) {
@@ -38,7 +40,7 @@ func (c *checker) imageWishes(r *Request) {
 		if c.want(&w.Source, "source", checkSource) {
 			c.claim(sources, &w.Source, "source", sourceKey(w.Source), "")
 		}
-		if _, _, local := localSource(w.Source); local && len(w.Publish) == 0 {
+		if _, _, local := manifest.LocalSource(w.Source); local && len(w.Publish) == 0 {
 			c.errorf(&w.Publish, "publish is missing: an image from disk has no name of its own")
 		}
 		c.publishes(&w.Publish, published, "")

@@ -70,7 +70,7 @@ type Image struct {
 // Local reports whether the image comes from a layout or archive on disk
 // instead of a registry.
 func (i Image) Local() bool {
-	_, _, ok := localSource(i.Source)
+	_, _, ok := manifest.LocalSource(i.Source)
 	return ok
 }
 

@@ -27,10 +27,7 @@ var (
 	versionGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+-]*$`)
 )
 
-var (
-	errHasUserinfo  = errors.New("holds a user name or password: credentials are never in files")
-	errNotReference = errors.New("is no valid image reference")
-)
+var errHasUserinfo = errors.New("holds a user name or password: credentials are never in files")
 
 // matches makes a check from a grammar and its description.
 func matches(grammar *regexp.Regexp, what string) func(string) error {
@@ -57,6 +54,7 @@ var (
 	checkPath    = shown(manifest.CheckPath)
 	checkOneLine = shown(manifest.CheckText)
 	checkKeyID   = shown(manifest.CheckKeyID)
+	checkSource  = shown(manifest.CheckSource)
 	checkPublish = shown(manifest.CheckPublish)
 	checkDigest  = shown(func(s string) error { return manifest.CheckDigest(digest.Digest(s)) })
 )
@@ -170,50 +168,10 @@ func checkChartURL(raw string) error {
 	return nil
 }
 
-// localSource splits a source on disk: oci-layout:DIR[:REF],
-// oci-archive:FILE[:REF] or docker-archive:FILE[:REF].
-func localSource(source string) (path, ref string, ok bool) {
-	kind, rest, found := strings.Cut(source, ":")
-	if !found {
-		return "", "", false
-	}
-	switch kind {
-	case "oci-layout", "oci-archive", "docker-archive":
-		path, ref, _ = strings.Cut(rest, ":")
-		return path, ref, true
-	default:
-		return "", "", false
-	}
-}
-
-// checkSource takes the sources of images. As with URLs, what is no reference
-// is not shown when it may hold a secret.
-func checkSource(source string) error {
-	path, ref, local := localSource(source)
-	if !local {
-		if _, err := reference.ParseNormalizedNamed(source); err != nil {
-			return fmt.Errorf("%q %w", show(source), errNotReference)
-		}
-		return nil
-	}
-	if err := checkOneLine(source); err != nil {
-		return err
-	}
-	if path == "" || strings.HasSuffix(source, ":") {
-		return fmt.Errorf("%q: want oci-layout:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]", show(source))
-	}
-	if strings.HasPrefix(source, "docker-archive:") && ref != "" {
-		if _, err := reference.ParseNormalizedNamed(ref); err != nil {
-			return fmt.Errorf("%q: %q %w", show(source), show(ref), errNotReference)
-		}
-	}
-	return nil
-}
-
 // sourceKey is the same for sources that name the same thing: busybox and
 // docker.io/library/busybox:latest.
 func sourceKey(source string) string {
-	if _, _, local := localSource(source); local {
+	if _, _, local := manifest.LocalSource(source); local {
 		return source
 	}
 	named, err := reference.ParseNormalizedNamed(source)
@@ -225,7 +183,7 @@ func sourceKey(source string) string {
 
 // sourceDigest is the digest that a source pins by itself, if it does.
 func sourceDigest(source string) digest.Digest {
-	if _, _, local := localSource(source); local {
+	if _, _, local := manifest.LocalSource(source); local {
 		return ""
 	}
 	named, err := reference.ParseNormalizedNamed(source)

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -162,17 +161,11 @@ func imageName(lock lockfile.Image) (string, error) {
 		}
 		return lock.Publish[0], nil
 	}
-	named, err := reference.ParseNormalizedNamed(lock.Source)
+	name, err := manifest.ImageName(lock.Source)
 	if err != nil {
-		return "", fmt.Errorf("reference %q: %w", lock.Source, err)
+		return "", fmt.Errorf("source %w", err)
 	}
-	switch ref := named.(type) {
-	case reference.Tagged: // a digest beside the tag is in the table already
-		return named.Name() + ":" + ref.Tag(), nil
-	case reference.Digested:
-		return named.Name() + "@" + ref.Digest().String(), nil
-	}
-	return reference.TagNameOnly(named).String(), nil
+	return name, nil
 }
 
 // image adds a resolved image to the table and its blobs to the plan.

@@ -139,7 +139,11 @@ func (f *fixture) layer(seed uint64, n int) ocispec.Descriptor {
 	return f.blob("application/vnd.docker.image.rootfs.diff.tar", noise(seed, n))
 }
 
+// image adds an image. A name that ends in @ gets its digest.
 func (f *fixture) image(name string, d ocispec.Descriptor, platforms map[string]ocispec.Descriptor, publish ...string) {
+	if strings.HasSuffix(name, "@") {
+		name += string(d.Digest)
+	}
 	m := manifest.Image{Name: name, Digest: d.Digest, Publish: publish}
 	for _, p := range []string{"linux/amd64", "linux/arm64"} {
 		if d, ok := platforms[p]; ok {

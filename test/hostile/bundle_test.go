@@ -280,7 +280,7 @@ func mutations(t *testing.T) []mutation {
 	t.Helper()
 	g := demo(t)
 	b := bundle(t, func(f *bundletest.Fixture) { f.Lock.Serial = 2; f.AddFile("more", []byte("more")) })
-	return slices.Concat(g.flips(), g.cuts(), g.entries(), g.forged(t), g.mixed(b))
+	return slices.Concat(g.flips(), g.cuts(), g.entries(), g.forged(t), g.unlockable(g.table(t)), g.mixed(b))
 }
 
 // TestMutations: of a bundle that was changed nothing passes that is not a bundle of its

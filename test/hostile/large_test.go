@@ -39,7 +39,7 @@ func large() []sample {
 				{MediaType: mtConfig, Digest: c, Size: int64(len(config))}, {MediaType: mtManifest, Digest: digest.FromString(raw), Size: int64(len(raw))},
 			}}
 			for i := range 300 {
-				t.Images = append(t.Images, manifest.Image{Name: fmt.Sprint("i", i), Digest: digest.FromString(raw), Platforms: []manifest.Platform{{Platform: "linux/amd64", Digest: digest.FromString(raw)}}})
+				t.Images = append(t.Images, manifest.Image{Name: fmt.Sprintf("h.io/i:%d", i), Digest: digest.FromString(raw), Platforms: []manifest.Platform{{Platform: "linux/amd64", Digest: digest.FromString(raw)}}})
 			}
 			return writeBundle(f, t, config, raw)
 		}),

@@ -215,8 +215,8 @@ func (c *checker) checkBlobs(blobs []Blob) {
 		default:
 			total += b.Size
 		}
-		if err := CheckText(b.MediaType); err != nil {
-			c.addf("%s: media type %q %w", what, b.MediaType, err)
+		if err := CheckMediaType(b.MediaType); err != nil {
+			c.addf("%s: %q %w", what, b.MediaType, err)
 		}
 		// One that stands among the JSON blobs could stand among the others, too.
 		twice := i < len(c.blobs.json) && search(c.blobs.other, b.Digest) >= 0

@@ -30,6 +30,7 @@ const (
 var (
 	repositoryGrammar = regexp.MustCompile(`^` + repositoryName + `$`)
 	publishGrammar    = regexp.MustCompile(`^` + repositoryName + `:` + tagName + `$`)
+	mediaTypeGrammar  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
 	keyGrammar        = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64})$`)
 )
 
@@ -38,6 +39,14 @@ func CheckDigest(d digest.Digest) error {
 	hex, ok := strings.CutPrefix(string(d), "sha256:")
 	if !ok || len(hex) != 64 || strings.Trim(hex, "0123456789abcdef") != "" {
 		return errors.New("is not sha256: and 64 lower-case hexadecimal digits")
+	}
+	return nil
+}
+
+// CheckMediaType says why t is not a media type without parameters (RFC 6838, section 4.2).
+func CheckMediaType(t string) error {
+	if !mediaTypeGrammar.MatchString(t) {
+		return errors.New("is no media type")
 	}
 	return nil
 }

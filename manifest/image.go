@@ -44,8 +44,8 @@ type imageJSON struct {
 // ParseImage reads an image manifest or index (OCI, or Docker schema 2) of the
 // given media type. It refuses JSON that two decoders could read differently, Docker
 // schema 1, a body that says another media type than its descriptor, a document that is
-// both manifest and index, and descriptors without a sha256 digest, with a negative
-// size, or with embedded data that is not what they describe. All problems are joined;
+// both manifest and index, and descriptors without a media type or a sha256 digest, with a
+// negative size, or with embedded data that is not what they describe. All problems are joined;
 // when nothing but descriptors is wrong, the node comes with the error, without them.
 func ParseImage(mediaType string, raw []byte) (*ImageNode, error) {
 	if len(raw) > MaxImageJSON {
@@ -123,6 +123,9 @@ func (j *imageJSON) check(mediaType string) error {
 func checkDescriptor(d ocispec.Descriptor) error {
 	if err := CheckDigest(d.Digest); err != nil {
 		return fmt.Errorf("digest %q %w", d.Digest, err)
+	}
+	if err := CheckMediaType(d.MediaType); err != nil {
+		return fmt.Errorf("descriptor %s: %q %w", d.Digest, d.MediaType, err)
 	}
 	if d.Size < 0 {
 		return fmt.Errorf("descriptor %s: size %d is negative", d.Digest, d.Size)

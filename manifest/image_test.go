@@ -12,7 +12,7 @@ import (
 )
 
 func TestParseImage(t *testing.T) {
-	d := func(s string) string { return fmt.Sprintf(`{"mediaType":"x","digest":%q,"size":1}`, sum(s)) }
+	d := func(s string) string { return fmt.Sprintf(`{"mediaType":"x/y","digest":%q,"size":1}`, sum(s)) }
 	for _, c := range []struct {
 		name, mediaType, raw string
 		ok                   bool
@@ -30,6 +30,9 @@ func TestParseImage(t *testing.T) {
 		{"manifest without config", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"layers":[]}`, false},
 		{"a layer type", ocispec.MediaTypeImageLayer, `{"schemaVersion":2,"config":` + d("c") + `}`, false},
 		{"sha512", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"config":{"digest":"sha512:` + strings.Repeat("a", 128) + `","size":1}}`, false},
+		{"descriptor of no type", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[` + strings.Replace(d("m"), "x/y", "", 1) + `]}`, false},
+		{"NUL in a type", MediaTypeDockerManifest, `{"schemaVersion":2,"config":` + strings.Replace(d("c"), "x/y", `x/y\u0000`, 1) + `,"layers":[]}`, false},
+		{"type with a parameter", MediaTypeDockerManifest, `{"schemaVersion":2,"config":` + d("c") + `,"layers":[` + strings.Replace(d("l"), "x/y", "x/y; a=b", 1) + `]}`, false},
 		{"negative size", ocispec.MediaTypeImageIndex, strings.Replace(`{"schemaVersion":2,"manifests":[`+d("m")+`]}`, `"size":1`, `"size":-1`, 1), false},
 		{"fraction", ocispec.MediaTypeImageIndex, strings.Replace(`{"schemaVersion":2,"manifests":[`+d("m")+`]}`, `"size":1`, `"size":1.5`, 1), false},
 		{"field twice", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[],"manifests":[` + d("m") + `]}`, false},
@@ -69,7 +72,7 @@ func TestDeriveIndex(t *testing.T) {
 
 func TestDeriveIndexOfOddInput(t *testing.T) {
 	entry := func(s, more string) string {
-		return fmt.Sprintf(`{"mediaType":"m","digest":%q,"size":1%s}`, sum(s), more)
+		return fmt.Sprintf(`{"mediaType":"a/m","digest":%q,"size":1%s}`, sum(s), more)
 	}
 	const head = `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[`
 	for _, c := range []struct{ name, raw, want, err string }{
@@ -80,7 +83,7 @@ func TestDeriveIndexOfOddInput(t *testing.T) {
 		{"one digest twice", entry("a", "") + "," + entry("b", "") + "," + entry("a", `,"x":2`), entry("a", "") + "," + entry("a", `,"x":2`), ""},
 		{"nothing kept", entry("b", ""), "", "no platform of the index is left"},
 		{"no entries", "", "", "no platform of the index is left"},
-		{"bad digest", `{"mediaType":"m","digest":"sha256:A","size":1}`, "", `digest "sha256:A" is not sha256: and 64`},
+		{"bad digest", `{"mediaType":"a/m","digest":"sha256:A","size":1}`, "", `digest "sha256:A" is not sha256: and 64`},
 		{"an entry that is null", "null," + entry("a", ""), "", `manifests[0]: is null, not an object`},
 		{"an entry that is text", `"a"`, "", "manifests[0]: is a string, not an object"},
 	} {
@@ -170,7 +173,7 @@ func twoPlatforms(t *testing.T, spoil func(w *world, img *Image)) (*Bundle, Imag
 	t.Helper()
 	w := &world{blobs: map[digest.Digest][]byte{}, table: Table{Name: "w", Lock: sum("l"), Arches: []string{"aarch64", "x86_64"}}}
 	a, b := w.platform("linux/amd64", "linux/amd64"), w.platform("linux/arm64", "linux/arm64")
-	other := fmt.Sprintf(`{"mediaType":"x","digest":%q,"size":1,"platform":{"os":"linux","architecture":"s390x"}}`, sum("other"))
+	other := fmt.Sprintf(`{"mediaType":"x/y","digest":%q,"size":1,"platform":{"os":"linux","architecture":"s390x"}}`, sum("other"))
 	raw := fmt.Sprintf(`{"schemaVersion":2,"manifests":[%s,%s,%s]}`, descriptorJSON(a, "linux/amd64"), descriptorJSON(b, "linux/arm64"), other)
 	original := w.add(ocispec.MediaTypeImageIndex, raw)
 	derived, err := DeriveIndex(ocispec.MediaTypeImageIndex, []byte(raw), map[digest.Digest]bool{a.Digest: true, b.Digest: true})

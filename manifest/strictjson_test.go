@@ -60,7 +60,7 @@ func TestUnambiguous(t *testing.T) {
 		{indexOf(entry(`,"data":"e3\n0="`)), "manifests[0].data: is not base64"},
 		{indexOf(entry(`,"data":"e31="`)), "manifests[0].data: is not base64"}, // bits that say nothing
 		{indexOf("null"), "manifests[0]: is null, not an object"},
-		{indexOf(`{"mediaType":"x","size":1}`), `manifests[0]: the member "digest" is missing`},
+		{indexOf(`{"mediaType":"x/y","size":1}`), `manifests[0]: the member "digest" is missing`},
 		{indexOf(`{"digest":"x","size":1}`), `manifests[0]: the member "mediaType" is missing`},
 		{`{"schemaVersion":2,"manifests":null}`, "manifests: is null, not a list"},
 		{`{"schemaVersion":2,"manifests":{}}`, "manifests: is an object, not a list"},
@@ -250,7 +250,7 @@ func TestLooksLikeImage(t *testing.T) {
 
 func TestEmbeddedData(t *testing.T) {
 	with := func(size int, data string) string {
-		return indexOf(fmt.Sprintf(`{"mediaType":"m","digest":%q,"size":%d,"data":%q}`, sum("{}"), size, base64.StdEncoding.EncodeToString([]byte(data))))
+		return indexOf(fmt.Sprintf(`{"mediaType":"a/m","digest":%q,"size":%d,"data":%q}`, sum("{}"), size, base64.StdEncoding.EncodeToString([]byte(data))))
 	}
 	for raw, ok := range map[string]bool{with(2, "{}"): true, with(2, "[]"): false, with(3, "{}"): false, with(2, ""): false, with(2, "{} "): false} {
 		if _, err := ParseImage(ocispec.MediaTypeImageIndex, []byte(raw)); (err == nil) != ok {

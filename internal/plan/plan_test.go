@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -180,6 +181,12 @@ func TestPlanRefuses(t *testing.T) {
 		"config lies": {func(f *bundletest.Fixture) {
 			f.Lock.Images[2].Platforms = map[string]digest.Digest{"linux/arm64": f.Lock.Images[2].Digest}
 		}, report.ClassContent, "the image's config"},
+		"layer of no type": {func(f *bundletest.Fixture) {
+			retype(f, "application/vnd.docker.image.rootfs.diff.tar.gzip", "")
+		}, report.ClassContent, `"" is no media type`},
+		"NUL in a type": {func(f *bundletest.Fixture) {
+			retype(f, "application/vnd.docker.container.image.v1+json", `a/b\u0000`)
+		}, report.ClassContent, `"a/b\x00" is no media type`},
 		"metadata too large": {func(f *bundletest.Fixture) {
 			f.Metadata("os/x86_64", "comps", "<comps/>")
 			f.Lock.Metadata[0].Size = manifest.MaxMetadata + 1
@@ -206,6 +213,15 @@ func TestPlanRefuses(t *testing.T) {
 			t.Errorf("%s is not told: %v", source, err)
 		}
 	}
+}
+
+// retype gives a descriptor in the manifest of the single image another media type.
+func retype(f *bundletest.Fixture, was, now string) {
+	img := &f.Lock.Images[2]
+	raw := bytes.Replace(f.Blobs[img.Digest], []byte(was), []byte(now), 1)
+	d := digest.FromBytes(raw)
+	f.Blobs[d], f.Types[d] = raw, f.Types[img.Digest]
+	img.Digest, img.Platforms = d, map[string]digest.Digest{"linux/amd64": d}
 }
 
 // Two entries that pin one digest with two sizes: both are named.

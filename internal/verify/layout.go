@@ -150,7 +150,7 @@ func (w *layoutWalk) image(ctx context.Context, d ocispec.Descriptor, n *node, d
 		return err
 	}
 	w.notRoot(d.Digest, image.ArtifactType)
-	if t := image.ArtifactType; t != "" && !mediaTypeGrammar.MatchString(t) {
+	if t := image.ArtifactType; t != "" && manifest.CheckMediaType(t) != nil {
 		w.finding("manifest", d.Digest, "artifact type %q is no media type", t)
 	}
 	if c := image.Config; c != nil && c.MediaType == ocispec.MediaTypeEmptyJSON && image.ArtifactType == "" {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,9 +17,6 @@ import (
 
 // Annotations that give names, beside those of the OCI specification.
 const containerdName = "io.containerd.image.name" // containerd, images/archive
-
-// mediaTypeGrammar is that of RFC 6838, section 4.2.
-var mediaTypeGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
 
 // refusedTypes are manifests of forms that nobody can be held to.
 var refusedTypes = map[string]string{
@@ -47,8 +43,6 @@ func known(t string) bool {
 func (w *layoutWalk) rules(d ocispec.Descriptor, as role) {
 	t := d.MediaType
 	switch isNode := manifest.IsIndex(t) || manifest.IsManifest(t); {
-	case !mediaTypeGrammar.MatchString(t):
-		w.finding("descriptor", d.Digest, "%q is no media type", t)
 	case known(strings.ToLower(t)) && !known(t):
 		w.finding("descriptor", d.Digest, "media type %q is %q in another case, and readers differ on whether that is the same", t, strings.ToLower(t))
 	case refusedTypes[t] != "":
@@ -58,7 +52,7 @@ func (w *layoutWalk) rules(d ocispec.Descriptor, as role) {
 	case as == asConfig && (isNode || isLayer(t)), as == asLayer && (isNode || isConfig(t)):
 		w.finding("descriptor", d.Digest, "media type %q, where a %s belongs", t, map[role]string{asConfig: "config", asLayer: "layer"}[as])
 	}
-	if a := d.ArtifactType; a != "" && !mediaTypeGrammar.MatchString(a) {
+	if a := d.ArtifactType; a != "" && manifest.CheckMediaType(a) != nil {
 		w.finding("descriptor", d.Digest, "artifact type %q is no media type", a)
 	}
 	if title, ok := d.Annotations[ocispec.AnnotationTitle]; ok && as != asConfig && as != asSubject {

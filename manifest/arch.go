@@ -49,3 +49,7 @@ func ArchOf(platform string) string {
 	}
 	return ""
 }
+
+// FitsArch reports whether a package of an arch can be in a set of basearch: a package of one
+// of our arches belongs to that alone; of noarch, i686 and the like it is not known.
+func FitsArch(arch, basearch string) bool { return arch == basearch || GoArch(arch) == "" }

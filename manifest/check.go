@@ -16,10 +16,13 @@ import (
 // check says everything that is wrong with a decoded table. Nothing that passes holds a
 // character that a terminal would obey.
 func (t *Table) check() error {
-	c := checker{blobs: t.listed()}
-	c.header(t)
+	c := checker{t: t, blobs: t.listed(), keys: map[string]bool{}, groups: map[string]bool{}}
+	c.header()
 	c.checkBlobs(t.Blobs)
-	c.checkOrder(t)
+	c.checkOrder()
+	for _, k := range t.Keys {
+		c.key(k)
+	}
 	for _, m := range t.Images {
 		c.image(m)
 	}
@@ -27,39 +30,30 @@ func (t *Table) check() error {
 		c.rpm(r)
 	}
 	for _, f := range t.Files {
-		what := label("file", f.Path)
-		c.path("file", f.Path)
-		if f.Arch != "" {
-			c.arch(what, f.Arch)
-		}
-		c.groups(what, f.Groups)
-		c.carried(what, f.Digest)
+		c.file(f)
 	}
 	for _, h := range t.Charts {
 		c.chart(h)
 	}
-	c.metadata(t)
+	c.metadata()
 	for _, a := range t.Absent {
-		what := label("absent", a.Name)
-		c.absentName(what, a.Name)
-		if c.text(what, a.Why); a.Why == "" {
-			c.addf("%s: it has no reason", what)
-		}
-		c.arch(what, a.Arch)
+		c.absent(a)
 	}
-	for _, k := range t.Keys {
-		c.key(k)
-	}
+	c.unique()
 	return errors.Join(c.errs...)
 }
 
 // expiry is the only form of RFC 3339 that tables have: UTC, in whole seconds.
 const expiry = "2006-01-02T15:04:05Z"
 
-func (c *checker) header(t *Table) {
+func (c *checker) header() {
+	t := c.t
 	c.name("name", t.Name)
 	c.selection(t.Arches)
-	c.groups("the selection", t.Groups)
+	for _, g := range t.Groups {
+		c.name("the selection: group", g)
+		c.groups[g] = true
+	}
 	c.digest("lock", t.Lock)
 	if t.Serial < 0 {
 		c.addf("serial %d is negative", t.Serial)
@@ -86,53 +80,77 @@ func (c *checker) selection(arches []string) {
 	c.arches, c.known = arches, strings.Join(arches, ", ")
 }
 
-// absentName checks what is said to be absent: the source of an image, the path of a file, or
-// the name of an RPM or chart, which is a path, too.
-func (c *checker) absentName(what, name string) {
-	if CheckSource(name) == nil {
-		return
-	}
-	if err := CheckPath(name); err != nil {
+// absent checks what is said to be absent: the source of an image, the path of a file, or the
+// name of an RPM or chart, which is a path, too.
+func (c *checker) absent(a Absent) {
+	what := label("absent", a.Name)
+	if err := CheckPath(a.Name); err != nil && CheckSource(a.Name) != nil {
 		c.addf("%s: it is no source of an image, and no path: it %w", what, err)
 	}
+	if c.text(what, a.Why); a.Why == "" {
+		c.addf("%s: it has no reason", what)
+	}
+	c.arch(what, a.Arch)
 }
 
 func (c *checker) rpm(r RPM) {
 	what := label("rpm", r.Path())
 	c.path("rpm", r.Path())
-	c.text(what, r.Arch, r.Unsigned)
-	if strings.Contains(r.Name+r.EVR+r.Arch, "/") {
-		c.addf("%s: a slash in its name", what)
-	}
+	c.grammar(what+": name", r.Name, CheckRPMName)
+	c.grammar(what+": evr", r.EVR, CheckEVR)
+	c.grammar(what+": arch", r.Arch, CheckRPMArch)
 	c.arch(what, r.BaseArch)
-	if r.Signer != "" {
-		c.keyID(what+": signer", r.Signer)
+	if !FitsArch(r.Arch, r.BaseArch) {
+		c.addf("%s: a package of %q in a set of %q", what, r.Arch, r.BaseArch)
 	}
-	c.groups(what, r.Groups)
+	c.signature(what, r)
+	c.member(what, r.Groups)
 	c.carried(what, r.Digest)
+}
+
+// signature checks that each package is vouched for by a key that is carried, or is said to be
+// vouched for by none.
+func (c *checker) signature(what string, r RPM) {
+	c.text(what, r.Unsigned)
+	switch {
+	case r.Signer == "" && r.Unsigned == "":
+		c.addf("%s: it has neither a signer nor a reason why it is unsigned", what)
+	case r.Signer != "" && r.Unsigned != "":
+		c.addf("%s: it has both a signer and a reason why it is unsigned", what)
+	case r.Signer != "" && !c.keys[r.Signer]:
+		c.addf("%s: its signer %q is not one of the keys", what, r.Signer)
+	}
+}
+
+func (c *checker) file(f File) {
+	what := label("file", f.Path)
+	c.path("file", f.Path)
+	if f.Arch != "" {
+		c.arch(what, f.Arch)
+	}
+	c.member(what, f.Groups)
+	c.carried(what, f.Digest)
 }
 
 func (c *checker) chart(h Chart) {
 	what := label("chart", h.File())
-	c.path("chart", h.File())
-	if strings.Contains(h.Name+h.Version, "/") {
-		c.addf("%s: a slash in its name", what)
-	}
-	c.groups(what, h.Groups)
+	c.grammar(what+": name", h.Name, CheckChartName)
+	c.grammar(what+": version", h.Version, CheckChartVersion)
+	c.member(what, h.Groups)
 	c.carried(what, h.Digest)
 }
 
 // metadata checks slices of metadata: each belongs to a repository that has RPMs, for it
 // is with them that it is carried.
-func (c *checker) metadata(t *Table) {
-	if len(t.Metadata) == 0 {
+func (c *checker) metadata() {
+	if len(c.t.Metadata) == 0 {
 		return
 	}
 	repos := map[string]bool{}
-	for _, r := range t.RPMs {
+	for _, r := range c.t.RPMs {
 		repos[r.Repo] = true
 	}
-	for _, m := range t.Metadata {
+	for _, m := range c.t.Metadata {
 		what := label("metadata", m.Path())
 		c.path("metadata", m.Path())
 		if m.MediaType() == "" {
@@ -150,19 +168,23 @@ func (c *checker) metadata(t *Table) {
 
 func (c *checker) key(k Key) {
 	c.keyID("key", k.ID)
-	if err := checkArmor(k.Armor); err != nil {
+	if err := CheckArmor(k.Armor); err != nil {
 		c.addf("%s: armor %w", label("key", k.ID), err)
 	}
+	c.keys[k.ID] = true
 }
 
 // maxProblems caps how many problems of one table are told.
 const maxProblems = 1000
 
 type checker struct {
+	t      *Table
 	errs   []error
 	arches []string // those of the bundle
 	known  string   // the same, to be told
 	blobs  blobList
+	keys   map[string]bool // ids
+	groups map[string]bool // those selected
 }
 
 func (c *checker) addf(format string, args ...any) {
@@ -190,9 +212,18 @@ func (c *checker) arch(what, arch string) {
 	}
 }
 
-func (c *checker) groups(what string, groups []string) {
+// member checks the groups of an entry: with groups selected, it has one of them.
+func (c *checker) member(what string, groups []string) {
+	selected := len(c.groups) == 0
 	for _, g := range groups {
 		c.name(what+": group", g)
+		selected = selected || c.groups[g]
+	}
+	for _, g := range repeated(groups, itself) {
+		c.addf("%s: group %q stands twice", what, g)
+	}
+	if !selected {
+		c.addf("%s: it has none of the groups selected", what)
 	}
 }
 
@@ -227,7 +258,8 @@ func (c *checker) checkBlobs(blobs []Blob) {
 }
 
 // checkOrder finds lists that are not strictly sorted, which finds duplicates too.
-func (c *checker) checkOrder(t *Table) {
+func (c *checker) checkOrder() {
+	t := c.t
 	ordered(c, "images", t.Images, compareImages)
 	ordered(c, "rpms", t.RPMs, compareRPMs)
 	ordered(c, "files", t.Files, compareFiles)
@@ -237,31 +269,56 @@ func (c *checker) checkOrder(t *Table) {
 	ordered(c, "groups", t.Groups, strings.Compare)
 	ordered(c, "absent", t.Absent, compareAbsent)
 	ordered(c, "keys", t.Keys, compareKeys)
-	distinct(c, "rpm", t.RPMs, RPM.Path)
-	distinct(c, "chart", t.Charts, Chart.File)
 }
 
-// distinct finds entries of which the sort fields differ and the path does not: the
-// fields are joined by characters that they may hold themselves. Hashes that differ say
-// that all paths do, in far less memory than the paths.
-func distinct[T any](c *checker, kind string, list []T, path func(T) string) {
+// unique finds entries that want one place at a target. The sort fields of RPMs and charts may
+// differ where the paths made of them do not.
+func (c *checker) unique() {
+	for _, p := range repeated(c.t.RPMs, RPM.Path) {
+		c.addf("%s: two of them want this path", label("rpm", p))
+	}
+	for _, p := range repeated(c.t.Charts, Chart.File) {
+		c.addf("%s: two of them want this path", label("chart", p))
+	}
+	var published []string
+	for _, m := range c.t.Images {
+		published = append(published, m.Publish...)
+	}
+	for _, p := range repeated(published, itself) {
+		c.addf("publish name %q stands twice", p)
+	}
+	paths := make([]string, len(c.t.Files))
+	for i, f := range c.t.Files {
+		paths[i] = f.Path
+	}
+	for p, above := range Below(paths) {
+		c.addf("%s: it is below the file %q", label("file", p), above)
+	}
+}
+
+func itself(s string) string { return s }
+
+// repeated lists what is the name of two entries. Hashes that differ say that all names do, in
+// far less memory than the names.
+func repeated[T any](list []T, name func(T) string) (again []string) {
 	seed := maphash.MakeSeed()
 	hashes := make([]uint64, len(list))
 	for i, one := range list {
-		hashes[i] = maphash.String(seed, path(one))
+		hashes[i] = maphash.String(seed, name(one))
 	}
 	slices.Sort(hashes)
 	if len(slices.Compact(hashes)) == len(list) {
-		return
+		return nil
 	}
 	taken := map[string]bool{}
 	for _, one := range list {
-		p := path(one)
-		if taken[p] {
-			c.addf("%s: two of them want this path", label(kind, p))
+		n := name(one)
+		if taken[n] {
+			again = append(again, n)
 		}
-		taken[p] = true
+		taken[n] = true
 	}
+	return again
 }
 
 func ordered[T any](c *checker, what string, list []T, compare func(a, b T) int) {
@@ -299,7 +356,7 @@ func (c *checker) image(m Image) {
 			c.addf("%s: publish name %q %w", what, p, err)
 		}
 	}
-	c.groups(what, m.Groups)
+	c.member(what, m.Groups)
 }
 
 // imageName checks the name of an image: a reference in full, or, of an image from disk, the
@@ -340,6 +397,13 @@ func (c *checker) text(what string, all ...string) {
 		if err := CheckText(s); err != nil {
 			c.addf("%s: %q %w", what, s, err)
 		}
+	}
+}
+
+// grammar checks a text that has a grammar of its own.
+func (c *checker) grammar(what, s string, check func(string) error) {
+	if err := check(s); err != nil {
+		c.addf("%s %q %w", what, s, err)
 	}
 }
 

@@ -40,13 +40,13 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		{func(t *Table) { t.Arches = []string{"aarch64"} }, `image quay.io/a/a:1: platform "linux/amd64" is of none of the bundle's arches, which are aarch64`},
 		{func(t *Table) { t.Arches = []string{"aarch64"} }, `arch "x86_64" is not one of the bundle's, which are aarch64`},
 		{func(t *Table) { t.RPMs[0].BaseArch = "noarch" }, `arch "noarch" is not one of the bundle's, which are aarch64, x86_64`},
-		{func(t *Table) { t.RPMs[0].Signer = "somebody" }, `signer: "somebody" is not a key ID`},
+		{func(t *Table) { t.RPMs[0].Signer = "somebody" }, `rpm os/x86_64/socat-1.7-2.el7.x86_64.rpm: its signer "somebody" is not one of the keys`},
 		{func(t *Table) { t.RPMs[0].Unsigned = "a\rb" }, `"a\rb" holds the control or invisible character U+000D`},
 		{func(t *Table) { t.RPMs[0].Groups = []string{"\u009b"} }, `group: "\u009b" is not a name`},
 		{func(t *Table) { t.Files[0].Arch = "noarch" }, `file b/c d: arch "noarch" is not one of the bundle's`},
 		{func(t *Table) { t.Files[0].Groups = []string{"a\tb"} }, `file b/c d: group: "a\tb" is not a name`},
-		{func(t *Table) { t.Charts[0].Name = "a/b" }, "chart a/b-15.0.1.tgz: a slash in its name"},
-		{func(t *Table) { t.Charts[0].Version = "1/2" }, "chart prometheus-1/2.tgz: a slash in its name"},
+		{func(t *Table) { t.Charts[0].Name = "a/b" }, `chart a/b-15.0.1.tgz: name "a/b" is not the name of a chart`},
+		{func(t *Table) { t.Charts[0].Version = "1/2" }, `chart prometheus-1/2.tgz: version "1/2" is not the version of a chart`},
 		{func(t *Table) {
 			t.Charts = []Chart{{Name: "a", Version: "1-2", Digest: sum("chart")}, {Name: "a-1", Version: "2", Digest: sum("chart")}}
 		}, "chart a-1-2.tgz: two of them want this path"},
@@ -55,7 +55,26 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		{func(t *Table) { t.Absent = []Absent{{"a", "x86_64", "w\nw"}} }, `absent a: "w\nw" holds the control`},
 		{func(t *Table) { t.Absent = []Absent{{"a", "x86_64", ""}} }, "absent a: it has no reason"},
 		{func(t *Table) { t.Keys[0].ID = "24C6A8A7F4A80EB5" }, `key: "24C6A8A7F4A80EB5" is not a key ID`},
-		{func(t *Table) { t.Keys[0].Armor = "a\x1b]0;b\x07" }, "key 24c6a8a7f4a80eb5: armor holds the control"},
+		{func(t *Table) { t.Keys[0].Armor = strings.Replace(armor, "key", "a\x1b]0;b\x07", 1) }, "key 24c6a8a7f4a80eb5: armor holds the control"},
+		{func(t *Table) { t.Keys[0].Armor = strings.ReplaceAll(armor, "PUBLIC", "PRIVATE") }, "key 24c6a8a7f4a80eb5: armor holds a private key"},
+		{func(t *Table) { t.Keys[0].Armor = "armor" }, "key 24c6a8a7f4a80eb5: armor is not an armored public key"},
+		{func(t *Table) { t.Keys[0].ID = "24c6a8a7f4a80eb6" }, `its signer "24c6a8a7f4a80eb5" is not one of the keys`},
+		{func(t *Table) { t.RPMs[0].Signer = "" }, "it has neither a signer nor a reason why it is unsigned"},
+		{func(t *Table) { t.RPMs[0].Unsigned = "a" }, "it has both a signer and a reason why it is unsigned"},
+		{func(t *Table) { t.RPMs[0].Name = "" }, `name "" is not the name of an RPM`},
+		{func(t *Table) { t.RPMs[0].Arch = "" }, `arch "" is not the arch of an RPM`},
+		{func(t *Table) { t.RPMs[0].Arch = "aarch64" }, `a package of "aarch64" in a set of "x86_64"`},
+		{func(t *Table) { t.RPMs[0].EVR = "" }, `evr "" is not version-release`},
+		{func(t *Table) { t.RPMs[0].EVR = "a:1-1" }, `evr "a:1-1" is not version-release`},
+		{func(t *Table) { t.RPMs[0].EVR = "0:1-1" }, `evr "0:1-1" is not version-release`},
+		{func(t *Table) { t.RPMs[0].EVR = "99999999999:1-1" }, `evr "99999999999:1-1" is not version-release`},
+		{func(t *Table) { t.Charts[0].Name = "" }, `name "" is not the name of a chart`},
+		{func(t *Table) { t.Charts[0].Version = "" }, `version "" is not the version of a chart`},
+		{func(t *Table) { t.Files[0].Path = "a/b/c" }, `file a/b/c: it is below the file "a"`},
+		{func(t *Table) { t.Images[0].Publish = []string{"a:1"} }, `publish name "a:1" stands twice`},
+		{func(t *Table) { t.Images[0].Publish = []string{"b:1", "b:1"} }, `publish name "b:1" stands twice`},
+		{func(t *Table) { t.Images[0].Groups = []string{"g", "g"} }, `image quay.io/z/z:1: group "g" stands twice`},
+		{func(t *Table) { t.Groups = []string{"g"}; t.Images[0].Groups = t.Groups }, "chart prometheus-15.0.1.tgz: it has none of the groups selected"},
 		{func(t *Table) { t.Blobs[0].MediaType = "a/\x1b" }, `: "a/\x1b" is no media type`},
 		{func(t *Table) { t.Blobs[0].MediaType = "" }, `: "" is no media type`},
 		{func(t *Table) { t.Blobs[0].MediaType = "a/b c" }, `: "a/b c" is no media type`},
@@ -105,7 +124,7 @@ func TestNewTakesNames(t *testing.T) {
 
 // What a selection or a lock says twice is kept once, whatever came first.
 func TestNewMergesWhatIsSaidTwice(t *testing.T) {
-	table := sample()
+	table := Table{Name: "n", Lock: sum("l"), Arches: []string{"x86_64"}}
 	table.Groups = []string{"b", "a", "b"}
 	table.Absent = []Absent{{"x", "x86_64", "two"}, {"x", "x86_64", "one"}, {"x", "x86_64", "two"}}
 	got := mustNew(t, table).Table
@@ -150,7 +169,7 @@ func shuffle[A, B any](random *rand.Rand, a []A, b []B) {
 
 // The root is the identity of bundles that exist: the form never changes.
 func TestRootIsStable(t *testing.T) {
-	const want = "sha256:646c9c60887da5a96676c4367aaa43c6a6a499f2ebd1388a5be767f408db1b37"
+	const want = "sha256:8e0329ce4314aa54f7d7389115ee5046dc6190811b5cbc3bbbb7e2a10e59a5f7"
 	if got := mustNew(t, sample()).Root.Digest; got != want {
 		t.Errorf("root %s, want %s", got, want)
 	}
@@ -203,7 +222,7 @@ func TestSetsOfSeveralParts(t *testing.T) {
 	}{{1, []int{1}}, {maxSetLayers, []int{maxSetLayers}}, {maxSetLayers + 1, []int{maxSetLayers, 1}}, {2 * maxSetLayers, []int{maxSetLayers, maxSetLayers}}} {
 		table := Table{Name: "n", Lock: sum("l"), Arches: []string{"x86_64"}, Blobs: []Blob{{MediaTypeRPM, sum("r"), 7}}}
 		for i := range c.n {
-			table.RPMs = append(table.RPMs, RPM{Name: fmt.Sprintf("p%05d", i), EVR: "1-1", Arch: "noarch", BaseArch: "x86_64", Repo: "os", Digest: sum("r")})
+			table.RPMs = append(table.RPMs, RPM{Name: fmt.Sprintf("p%05d", i), EVR: "1-1", Arch: "noarch", BaseArch: "x86_64", Repo: "os", Digest: sum("r"), Unsigned: "ours"})
 		}
 		b := mustNew(t, table)
 		var ix ocispec.Index
@@ -236,7 +255,7 @@ func TestBigTablesAreMadeInTime(t *testing.T) {
 	table := Table{Name: "n", Lock: sum("l"), Arches: []string{"x86_64"}}
 	for i := range n {
 		d := sum(fmt.Sprint(i))
-		table.RPMs = append(table.RPMs, RPM{Name: fmt.Sprintf("p%d", i), EVR: "1-1", Arch: "x86_64", BaseArch: "x86_64", Repo: fmt.Sprintf("os/%d", i%100), Digest: d})
+		table.RPMs = append(table.RPMs, RPM{Name: fmt.Sprintf("p%d", i), EVR: "1-1", Arch: "x86_64", BaseArch: "x86_64", Repo: fmt.Sprintf("os/%d", i%100), Digest: d, Unsigned: "ours"})
 		table.Blobs = append(table.Blobs, Blob{MediaTypeRPM, d, int64(i)})
 	}
 	before := processorTime(t)

@@ -31,6 +31,11 @@ var (
 	repositoryGrammar = regexp.MustCompile(`^` + repositoryName + `$`)
 	publishGrammar    = regexp.MustCompile(`^` + repositoryName + `:` + tagName + `$`)
 	mediaTypeGrammar  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
+	rpmNameGrammar    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]*$`)
+	rpmArchGrammar    = regexp.MustCompile(`^[a-z0-9_]+$`)
+	evrGrammar        = regexp.MustCompile(`^([1-9][0-9]{0,9}:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+$`)
+	chartGrammar      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	versionGrammar    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+-]*$`)
 	keyGrammar        = regexp.MustCompile(`^([0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64})$`)
 )
 
@@ -43,21 +48,40 @@ func CheckDigest(d digest.Digest) error {
 	return nil
 }
 
-// CheckMediaType says why t is not a media type without parameters (RFC 6838, section 4.2).
-func CheckMediaType(t string) error {
-	if !mediaTypeGrammar.MatchString(t) {
-		return errors.New("is no media type")
+// matches says that s is not what the grammar describes.
+func matches(grammar *regexp.Regexp, s, what string) error {
+	if !grammar.MatchString(s) {
+		return errors.New("is " + what)
 	}
 	return nil
+}
+
+// CheckMediaType says why t is not a media type without parameters (RFC 6838, section 4.2).
+func CheckMediaType(t string) error { return matches(mediaTypeGrammar, t, "no media type") }
+
+// CheckRPMName says why s is not the name of an RPM.
+func CheckRPMName(s string) error { return matches(rpmNameGrammar, s, "not the name of an RPM") }
+
+// CheckRPMArch says why s is not the arch of an RPM.
+func CheckRPMArch(s string) error { return matches(rpmArchGrammar, s, "not the arch of an RPM") }
+
+// CheckEVR says why s is not [epoch:]version-release.
+func CheckEVR(s string) error {
+	return matches(evrGrammar, s, "not version-release, with epoch: before it only when it is not 0")
+}
+
+// CheckChartName says why s is not the name of a chart.
+func CheckChartName(s string) error { return matches(chartGrammar, s, "not the name of a chart") }
+
+// CheckChartVersion says why s is not the version of a chart.
+func CheckChartVersion(s string) error {
+	return matches(versionGrammar, s, "not the version of a chart")
 }
 
 // CheckKeyID says why id is neither a key ID (16 digits) nor a fingerprint (40 or 64)
 // as OpenPGP has them (RFC 9580, section 5.5.4).
 func CheckKeyID(id string) error {
-	if !keyGrammar.MatchString(id) {
-		return errors.New("is not a key ID or fingerprint of 16, 40 or 64 lower-case hexadecimal digits")
-	}
-	return nil
+	return matches(keyGrammar, id, "not a key ID or fingerprint of 16, 40 or 64 lower-case hexadecimal digits")
 }
 
 // CheckRepository says why name is not the name of a repository, without a registry.
@@ -145,7 +169,15 @@ func checkPrintable(s string) error {
 	return nil
 }
 
-// checkArmor takes text of several lines.
-func checkArmor(s string) error {
+// CheckArmor says why s is not the block of a public key in ASCII armor, of which the content
+// is not looked into.
+func CheckArmor(s string) error {
+	const begin, end = "-----BEGIN PGP PUBLIC KEY BLOCK-----", "-----END PGP PUBLIC KEY BLOCK-----"
+	switch t := strings.TrimSpace(s); {
+	case strings.Contains(t, "PRIVATE KEY"):
+		return errors.New("holds a private key: only public keys belong here")
+	case !strings.HasPrefix(t, begin) || !strings.HasSuffix(t, end):
+		return fmt.Errorf("is not an armored public key, %s to %s", begin, end)
+	}
 	return CheckText(strings.NewReplacer("\n", "", "\r", "", "\t", "").Replace(s))
 }

@@ -17,6 +17,8 @@ import (
 
 func sum(s string) digest.Digest { return digest.FromString(s) }
 
+const armor = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\tkey\r\n-----END PGP PUBLIC KEY BLOCK-----\n"
+
 // sample is a table with one of everything, in wrong order on purpose.
 func sample() Table {
 	return Table{
@@ -31,7 +33,8 @@ func sample() Table {
 		},
 		Files:  []File{{Path: "b/c d", Digest: sum("f2")}, {Path: "a", Digest: sum("f1"), Arch: "x86_64"}},
 		Charts: []Chart{{Name: "prometheus", Version: "15.0.1", Digest: sum("chart")}},
-		Keys:   []Key{{"24c6a8a7f4a80eb5", "armor\n"}},
+		Absent: []Absent{{"quay.io/z/z:1", "aarch64", "not made"}},
+		Keys:   []Key{{"24c6a8a7f4a80eb5", armor}},
 		Blobs: []Blob{
 			{MediaTypeRPM, sum("rpm1"), 4}, {MediaTypeRPM, sum("rpm2"), 4}, {MediaTypeFile, sum("f1"), 2}, {MediaTypeFile, sum("f2"), 2}, {MediaTypeChart, sum("chart"), 5},
 			{ocispec.MediaTypeImageIndex, sum("ix"), 2}, {ocispec.MediaTypeImageIndex, sum("full"), 4},

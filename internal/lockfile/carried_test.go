@@ -19,7 +19,7 @@ func table(l *Lock) manifest.Table {
 		t.Blobs = append(t.Blobs, manifest.Blob{MediaType: mediaType, Digest: d, Size: size})
 	}
 	for _, r := range l.RPMs {
-		t.RPMs = append(t.RPMs, manifest.RPM{Name: r.Name, EVR: r.EVR, Arch: r.Arch, BaseArch: r.BaseArch, Repo: r.Repo, Digest: r.Digest, Signer: r.Signer, Groups: r.Groups})
+		t.RPMs = append(t.RPMs, manifest.RPM{Name: r.Name, EVR: r.EVR, Arch: r.Arch, BaseArch: r.BaseArch, Repo: r.Repo, Digest: r.Digest, Signer: r.Signer, Unsigned: r.Why, Groups: r.Groups})
 		add(manifest.MediaTypeRPM, r.Digest, r.Size)
 	}
 	for _, f := range l.Files {

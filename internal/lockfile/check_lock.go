@@ -86,7 +86,7 @@ func (k *lockChecker) keyRing() {
 			continue
 		}
 		k.want(&key.ID, "id", checkKeyID)
-		k.want(&key.Armor, "armor", checkArmor)
+		k.want(&key.Armor, "armor", manifest.CheckArmor)
 		k.notes(nil, &key.Note)
 		k.claim(ids, &key.ID, "id", key.ID, "")
 		k.keys[key.ID] = true
@@ -198,7 +198,7 @@ func (k *lockChecker) rpm(r *RPM) {
 	ok = k.want(&r.Arch, "arch", checkRPMArch) && ok
 	ok = k.want(&r.Repo, "repo", checkPath) && ok
 	k.archOf(&r.BaseArch, "basearch", &k.l.Arches)
-	if manifest.GoArch(r.Arch) != "" && r.Arch != r.BaseArch && r.BaseArch != "" {
+	if r.BaseArch != "" && !manifest.FitsArch(r.Arch, r.BaseArch) {
 		k.errorf(&r.Arch, "arch %s does not belong to basearch %s", r.Arch, show(r.BaseArch))
 	}
 	if ok {
@@ -319,25 +319,11 @@ func (k *lockChecker) derived() {
 	}
 }
 
-// directories finds files that are in the way of others: no directory tree can
-// hold both a and a/b. Sorted by segments, what is below a path directly follows it.
+// directories finds files that are in the way of others.
 func (k *lockChecker) directories() {
 	k.label = ""
-	var keys, above []string
-	for p := range k.paths {
-		keys = append(keys, strings.ReplaceAll(p, "/", "\x00")) // which no path holds
-	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		for len(above) > 0 && !strings.HasPrefix(key, above[len(above)-1]+"\x00") {
-			above = above[:len(above)-1]
-		}
-		p := strings.ReplaceAll(key, "\x00", "/")
-		for _, dir := range above {
-			dir = strings.ReplaceAll(dir, "\x00", "/")
-			k.line = k.paths[p].line
-			k.errorf(nil, "path %q is below the path %q of the file %s", show(p), show(dir), k.paths[dir].where())
-		}
-		above = append(above, key)
+	for p, dir := range manifest.Below(slices.Collect(maps.Keys(k.paths))) {
+		k.line = k.paths[p].line
+		k.errorf(nil, "path %q is below the path %q of the file %s", show(p), show(dir), k.paths[dir].where())
 	}
 }

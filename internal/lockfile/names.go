@@ -18,13 +18,8 @@ import (
 const maxText = 100
 
 var (
-	nameGrammar    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`)
-	rpmNameGrammar = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]*$`)
-	rpmArchGrammar = regexp.MustCompile(`^[a-z0-9_]+$`)
-	evrGrammar     = regexp.MustCompile(`^([1-9][0-9]{0,9}:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+$`)
-	streamGrammar  = regexp.MustCompile(`^[A-Za-z0-9._+-]+:[A-Za-z0-9._+-]+$`)
-	chartGrammar   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	versionGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+-]*$`)
+	nameGrammar   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`)
+	streamGrammar = regexp.MustCompile(`^[A-Za-z0-9._+-]+:[A-Za-z0-9._+-]+$`)
 )
 
 var errHasUserinfo = errors.New("holds a user name or password: credentials are never in files")
@@ -40,19 +35,19 @@ func matches(grammar *regexp.Regexp, what string) func(string) error {
 }
 
 var (
-	checkName    = matches(nameGrammar, "a name of letters, digits and . _ + -")
-	checkRPMName = matches(rpmNameGrammar, "the name of an RPM")
-	checkRPMArch = matches(rpmArchGrammar, "the arch of an RPM")
-	checkEVR     = matches(evrGrammar, "version-release, with epoch: before it only when it is not 0")
-	checkStream  = matches(streamGrammar, "a module stream, name:stream")
-	checkChart   = matches(chartGrammar, "the name of a chart")
-	checkVersion = matches(versionGrammar, "the version of a chart")
+	checkName   = matches(nameGrammar, "a name of letters, digits and . _ + -")
+	checkStream = matches(streamGrammar, "a module stream, name:stream")
 )
 
 // The grammars of what goes into the table as it is are those of the table.
 var (
 	checkPath    = shown(manifest.CheckPath)
 	checkOneLine = shown(manifest.CheckText)
+	checkRPMName = shown(manifest.CheckRPMName)
+	checkRPMArch = shown(manifest.CheckRPMArch)
+	checkEVR     = shown(manifest.CheckEVR)
+	checkChart   = shown(manifest.CheckChartName)
+	checkVersion = shown(manifest.CheckChartVersion)
 	checkKeyID   = shown(manifest.CheckKeyID)
 	checkSource  = shown(manifest.CheckSource)
 	checkPublish = shown(manifest.CheckPublish)
@@ -88,17 +83,6 @@ func checkNote(s string) error {
 func checkWhy(s string) error {
 	if strings.TrimSpace(s) == "" {
 		return errors.New("holds white space only")
-	}
-	return checkNote(s)
-}
-
-func checkArmor(s string) error {
-	const begin, end = "-----BEGIN PGP PUBLIC KEY BLOCK-----", "-----END PGP PUBLIC KEY BLOCK-----"
-	switch t := strings.TrimSpace(s); {
-	case strings.Contains(t, "PRIVATE KEY"):
-		return errors.New("holds a private key: only public keys belong here")
-	case !strings.HasPrefix(t, begin) || !strings.HasSuffix(t, end):
-		return fmt.Errorf("is not an armored public key, %s to %s", begin, end)
 	}
 	return checkNote(s)
 }

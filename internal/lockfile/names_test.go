@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"airbundle/manifest"
 )
 
 func TestGrammars(t *testing.T) {
@@ -54,7 +56,7 @@ func TestGrammars(t *testing.T) {
 		{"version", checkVersion, []string{"15.0.1", "v1.0.0-rc.1+build"}, []string{"", "1 2", "a/b", "../1"}},
 		{"arch", checkArch, []string{"x86_64", "aarch64"}, []string{"", "amd64", "arm64", "i686"}},
 		{"note", checkNote, []string{"a\nb\tc", "ä"}, []string{"a\x1bb", "a\u202eb", "\xff"}},
-		{"armor", checkArmor,
+		{"armor", manifest.CheckArmor,
 			[]string{"-----BEGIN PGP PUBLIC KEY BLOCK-----\r\nx\r\n-----END PGP PUBLIC KEY BLOCK-----\r\n"},
 			[]string{"", "x", "-----BEGIN PGP PUBLIC KEY BLOCK-----", "-----BEGIN PGP PRIVATE KEY BLOCK-----", "-----BEGIN PGP PUBLIC KEY BLOCK-----\x1b-----END PGP PUBLIC KEY BLOCK-----"}},
 	}

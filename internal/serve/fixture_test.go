@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -188,7 +189,10 @@ func (f *fixture) rpm(repo, basearch string, spec rpmtest.Spec) manifest.RPM {
 	d := f.blob(manifest.MediaTypeRPM, rpmtest.Build(f.t, spec))
 	r := manifest.RPM{Name: spec.Name, EVR: "1.0-1", Arch: spec.Arch, BaseArch: basearch, Repo: repo, Digest: d.Digest}
 	if spec.Key != nil {
+		f.key(spec.Key)
 		r.Signer = spec.Key.ID
+	} else {
+		r.Unsigned = "built by us"
 	}
 	f.table.RPMs = append(f.table.RPMs, r)
 	return r
@@ -202,7 +206,11 @@ func (f *fixture) metadata(repo, kind, text string) manifest.Metadata {
 	return m
 }
 
+// key adds a key, once.
 func (f *fixture) key(k *rpmtest.Signer) {
+	if slices.ContainsFunc(f.table.Keys, func(have manifest.Key) bool { return have.ID == k.ID }) {
+		return
+	}
 	f.table.Keys = append(f.table.Keys, manifest.Key{ID: k.ID, Armor: k.Armor})
 }
 

@@ -25,7 +25,7 @@ func TestFilesAreFoundByTheirPathOnly(t *testing.T) {
 	f := newFixture(t)
 	f.file("etcd/v3/etcd.tar.gz", []byte("gzip"))
 	f.file("tools", []byte("a file"))
-	f.file("tools/inner.txt", []byte("below a file"))
+	f.file("tools.d/inner.txt", []byte("beside a file"))
 	f.file("odd/a b+c#?%41ü;'\"<&>:x.xml", []byte("odd"))
 	f.file("page.html", []byte("<script>alert(1)</script>"))
 	f.table.Charts = []manifest.Chart{{Name: "prom", Version: "1.0.0", Digest: f.blob(manifest.MediaTypeChart, []byte("chart")).Digest}}
@@ -40,8 +40,8 @@ func TestFilesAreFoundByTheirPathOnly(t *testing.T) {
 	}{
 		{"GET", "/repository/raw-hosted/etcd/v3/etcd.tar.gz", 200, "application/gzip", "gzip"},
 		{"GET", "/repository/raw-hosted/tools", 200, bin, "a file"},
-		{"GET", "/repository/raw-hosted/tools/", 200, html, ""},
-		{"GET", "/repository/raw-hosted/tools/inner.txt", 200, text, "below a file"},
+		{"GET", "/repository/raw-hosted/tools/", 404, text, ""},
+		{"GET", "/repository/raw-hosted/tools.d/inner.txt", 200, text, "beside a file"},
 		{"GET", "/repository/raw-hosted/" + (&url.URL{Path: "odd/a b+c#?%41ü;'\"<&>:x.xml"}).EscapedPath(), 200, "application/xml", "odd"},
 		{"GET", "/repository/raw-hosted/page.html", 200, bin, "<script>alert(1)</script>"},
 		{"GET", "/repository/helm-hosted/prom-1.0.0.tgz", 200, "application/gzip", "chart"},
@@ -153,7 +153,7 @@ func TestPagesLeadEverywhere(t *testing.T) {
 	f.file("odd/a b+c#?%41ü;'\"<&>:x.xml", []byte("odd"))
 	f.file("c:d/plain", []byte("plain"))
 	f.file("both", []byte("1"))
-	f.file("both/below", []byte("2"))
+	f.file("both.d/below", []byte("2"))
 	f.rpm("os/x86_64", "x86_64", rpmtest.Spec{Name: "p", Arch: "x86_64", Key: key})
 	ts := f.start(serve.Options{})
 
@@ -194,7 +194,7 @@ func TestPagesLeadEverywhere(t *testing.T) {
 		"/repository/raw-hosted/" + escaped("odd/a b+c#?%41ü;'\"<&>:x.xml"),
 		"/repository/raw-hosted/c:d/plain",
 		"/repository/raw-hosted/both",
-		"/repository/raw-hosted/both/below",
+		"/repository/raw-hosted/both.d/below",
 		"/repository/raw-hosted/keys/RPM-GPG-KEY-" + key.ID,
 		"/repository/raw-hosted/repos/os.repo",
 		"/repository/yum-hosted/os/x86_64/p-1.0-1.x86_64.rpm",

@@ -47,14 +47,17 @@ func (s *sample) addJSON(t testing.TB, mediaType string, v any) ocispec.Descript
 	return s.add(mediaType, raw)
 }
 
-// image adds manifest, config and two layers of one platform.
-func (s *sample) image(t testing.TB, mediaType, arch string, shared []byte) ocispec.Descriptor {
+// sbom is carried as a layer and as a file.
+const sbom = `{"spdx":1}`
+
+// image adds manifest, config, two layers of one platform, and more layers that are there.
+func (s *sample) image(t testing.TB, mediaType, arch string, shared []byte, more ...ocispec.Descriptor) ocispec.Descriptor {
 	t.Helper()
 	config := s.addJSON(t, ocispec.MediaTypeImageConfig, map[string]any{"os": "linux", "architecture": arch, "variant": map[string]string{"arm64": "v8"}[arch]})
-	layers := []ocispec.Descriptor{
+	layers := append([]ocispec.Descriptor{
 		s.add(ocispec.MediaTypeImageLayerGzip, shared),
 		s.add(ocispec.MediaTypeImageLayerGzip, bytes.Repeat([]byte(arch+mediaType), 700)),
-	}
+	}, more...)
 	d := s.addJSON(t, mediaType, map[string]any{"schemaVersion": 2, "mediaType": mediaType, "config": config, "layers": layers})
 	d.Platform = &ocispec.Platform{OS: "linux", Architecture: arch}
 	if arch == "arm64" {
@@ -80,8 +83,8 @@ func newSample(t testing.TB, files int) *sample {
 	s := &sample{data: map[digest.Digest][]byte{}, table: manifest.Table{
 		Name: "demo \u00e9\u2014\U0001f4e6", Serial: 7, Expires: "2031-01-02T03:04:05Z", Lock: digest.FromString("lock"),
 		Arches: []string{"x86_64", "aarch64"}, Groups: []string{"core", "a<b>&\"c\""},
-		Keys:   []manifest.Key{{ID: "24c6a8a7f4a80eb5", Armor: "-----BEGIN\n\ttab\\-----\r\n"}},
-		Absent: []manifest.Absent{{Name: "quay.io/x/y:1", Arch: "aarch64", Why: "none upstream"}},
+		Keys:   []manifest.Key{{ID: "24c6a8a7f4a80eb5", Armor: "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\ttab\\\r\n-----END PGP PUBLIC KEY BLOCK-----\r\n"}},
+		Absent: []manifest.Absent{{Name: "quay.io/x/y:1", Arch: "aarch64", Why: "none upstream"}, {Name: "one", Arch: "aarch64", Why: "none"}},
 	}}
 	shared := bytes.Repeat([]byte("shared layer "), 1000)
 	amd, arm := s.image(t, ocispec.MediaTypeImageManifest, "amd64", shared), s.image(t, ocispec.MediaTypeImageManifest, "arm64", shared)
@@ -97,7 +100,7 @@ func newSample(t testing.TB, files int) *sample {
 		t.Fatal(err)
 	}
 	derived := s.add(ocispec.MediaTypeImageIndex, derivedRaw)
-	docker := s.image(t, manifest.MediaTypeDockerManifest, "amd64", shared)
+	docker := s.image(t, manifest.MediaTypeDockerManifest, "amd64", shared, s.add("application/zzz+json", nil), s.add("application/spdx+json", []byte(sbom)))
 	both := []manifest.Platform{{Platform: "linux/arm64", Digest: arm.Digest}, {Platform: "linux/amd64", Digest: amd.Digest}}
 	s.table.Images = []manifest.Image{
 		{Name: "registry.k8s.io/whole:1", Digest: whole.Digest, Platforms: both, Publish: []string{"whole:1", "a/whole:one"}, Groups: []string{"core"}},
@@ -113,7 +116,7 @@ func (s *sample) assets(files int) {
 	for i, r := range []manifest.RPM{
 		{Name: "socat", EVR: "1.7-2.el7", Arch: "x86_64", BaseArch: "x86_64", Repo: "os/7/x86_64", Signer: "24c6a8a7f4a80eb5"},
 		{Name: "lvm2", EVR: "7:2.02-6.el7", Arch: "noarch", BaseArch: "x86_64", Repo: "os/7/x86_64", Unsigned: "built by us"},
-		{Name: "lvm2", EVR: "7:2.02-6.el7", Arch: "aarch64", BaseArch: "aarch64", Repo: "os/7/aarch64", Groups: []string{"core"}},
+		{Name: "lvm2", EVR: "7:2.02-6.el7", Arch: "aarch64", BaseArch: "aarch64", Repo: "os/7/aarch64", Unsigned: "built by us", Groups: []string{"core"}},
 	} {
 		r.Digest = s.add(manifest.MediaTypeRPM, bytes.Repeat([]byte{byte(i)}, 500+i*12)).Digest
 		s.table.RPMs = append(s.table.RPMs, r)
@@ -126,17 +129,32 @@ func (s *sample) assets(files int) {
 		entry.Digest = s.add(entry.MediaType(), []byte(m.text)).Digest
 		s.table.Metadata = append(s.table.Metadata, entry)
 	}
-	// The same content under three media types: the bytewise first counts.
-	empty := s.add(manifest.MediaTypeFile, nil)
-	s.add("application/zzz+json", nil)
+	empty := s.add(manifest.MediaTypeFile, nil) // also a layer of another type, which says more
 	for i := range files {
 		s.table.Files = append(s.table.Files, manifest.File{Path: fmt.Sprintf("many/%d", i), Digest: empty.Digest})
 	}
-	sbom := s.add("application/spdx+json", []byte(`{"spdx":1}`))
-	s.table.Files = append(s.table.Files, manifest.File{Path: "a b/\u00fc.json", Digest: sbom.Digest, Arch: "x86_64"})
+	s.table.Files = append(s.table.Files, manifest.File{Path: "a b/\u00fc.json", Digest: s.add(manifest.MediaTypeFile, []byte(sbom)).Digest, Arch: "x86_64"})
 	for _, v := range []string{"2.0.0", "10.0.0"} {
 		d := s.add(manifest.MediaTypeChart, []byte("chart "+v))
 		s.table.Charts = append(s.table.Charts, manifest.Chart{Name: "prometheus", Version: v, Digest: d.Digest})
+	}
+	s.grouped()
+}
+
+// grouped puts all into one of the groups selected.
+func (s *sample) grouped() {
+	core := []string{"core"}
+	for i := range s.table.Images {
+		s.table.Images[i].Groups = core
+	}
+	for i := range s.table.RPMs {
+		s.table.RPMs[i].Groups = core
+	}
+	for i := range s.table.Files {
+		s.table.Files[i].Groups = core
+	}
+	for i := range s.table.Charts {
+		s.table.Charts[i].Groups = core
 	}
 }
 

@@ -8,6 +8,7 @@ MANIFESTS = "application/vnd.oci.image.manifest.v1+json", "application/vnd.docke
 TABLE, REF, TITLE = OWN + "table.v1+json", "org.opencontainers.image.ref.name", "org.opencontainers.image.title"
 RPM, FILE, CHART = "application/x-rpm", "application/octet-stream", "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 SLICES, PART = {"modules": "yaml", "comps": "xml", "updateinfo": "xml"}, r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+TAGGED = rf"(?=[^:@]{{1,255}}[:@]){PART}(/{PART})*(:[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}"
 MEMBERS = {  # of the objects in the table, in their order; `?` marks optional ones
     "table": "name serial? expires? lock arches groups? images? rpms? files? charts? metadata? absent? keys? blobs",
     "images": "name digest original? platforms publish? groups?", "platforms": "platform digest",
@@ -16,30 +17,27 @@ MEMBERS = {  # of the objects in the table, in their order; `?` marks optional o
     "keys": "id armor", "blobs": "mediaType digest size"}
 SORTED_BY = {"images": "name", "platforms": "platform", "rpms": "repo name evr arch", "files": "path", "charts": "name version",
              "metadata": "repo type", "absent": "name arch why", "keys": "id"}
+TYPE = "/".join(["[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"] * 2)
 DIGEST, KEY, ARCHES = "sha256:[0-9a-f]{64}", "[0-9a-f]{16}|[0-9a-f]{40}|[0-9a-f]{64}", {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+NAME = (r"(?=localhost/|[^/]*[.:A-Z])(?!index\.docker\.io/|docker\.io/[^/]*\Z)(LABEL(\.LABEL)*|\[[0-9A-Fa-f:]+\])(:[0-9]+)?/"
+        .replace("LABEL", "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?") + f"{TAGGED}|@{DIGEST})")  # of an image in a registry
 FORMS = {"digest": DIGEST, "lock": DIGEST, "original": DIGEST, **dict.fromkeys("arches basearch arch".split(), "|".join(ARCHES.values())),
-         **dict.fromkeys("evr version rpms.arch rpms.name charts.name".split(), "[^/]*"), "name": ".+", "images.name": "[^ ]+",
-         "id": KEY, "signer": KEY, "groups": ".+", "why": ".+", "type": "|".join(SLICES), "platform": "|".join(ARCHES),
-         "expires": "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z",
-         "publish": rf"(?=[^:]{{1,255}}:){PART}(/{PART})*:[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,127}}"}
+         "rpms.name": "[A-Za-z0-9_][A-Za-z0-9._+-]*", "evr": "([1-9][0-9]{0,9}:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+", "name": ".+",
+         "rpms.arch": "[a-z0-9_]+", "charts.name": "[A-Za-z0-9][A-Za-z0-9._-]*", "version": "[A-Za-z0-9][A-Za-z0-9.+-]*",
+         "armor": r"(?s)\s*-----BEGIN PGP PUBLIC KEY BLOCK-----((?!PRIVATE KEY).)*-----END PGP PUBLIC KEY BLOCK-----\s*",
+         "id": KEY, "signer": KEY, "groups": ".+", "why": ".+", "type": "|".join(SLICES), "platform": "|".join(ARCHES), "mediaType": TYPE,
+         "expires": "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z", "publish": TAGGED + ")"}
 KNOWN = {name.lower(): name for name in "schemaVersion mediaType manifests config layers fsLayers".split()}
 HIDDEN = re.compile("[\0-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff]")
-
 def need(condition, *what):
-    if not condition:
-        raise ValueError(" ".join(map(str, what)))
-def sha256(content):
-    return "sha256:" + hashlib.sha256(content).hexdigest()
-def descriptor(media, content):
-    return {"mediaType": media, "digest": sha256(content), "size": len(content)}
+    if not condition: raise ValueError(" ".join(map(str, what)))
+def sha256(content): return "sha256:" + hashlib.sha256(content).hexdigest()
+def descriptor(media, content): return {"mediaType": media, "digest": sha256(content), "size": len(content)}
 EMPTY = descriptor("application/vnd.oci.empty.v1+json", b"{}")
-def canonical(value):  # U+2028 and U+2029 need no escape: HIDDEN has them
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def canonical(value): return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()  # HIDDEN has U+2028
 def manifest(kind, config, layers):
     return canonical({"schemaVersion": 2, "mediaType": MANIFESTS[0], "artifactType": kind, "config": config, "layers": layers})
-def printable(text):
-    return all(c == " " or unicodedata.category(c)[0] in "LMNPS" for c in text)
-
+def printable(text): return all(c == " " or unicodedata.category(c)[0] in "LMNPS" for c in text)
 def check_object(kind, entry, where):  # members, their order, types and forms, and the order of lists
     wanted = MEMBERS[kind].split()
     need(type(entry) is dict and [*entry] == [m.strip("?") for m in wanted if m[-1] != "?" or m[:-1] in entry], where, "has another form")
@@ -59,8 +57,9 @@ def check_object(kind, entry, where):  # members, their order, types and forms, 
             need(all(a < b for a, b in zip(keys, keys[1:])), here, "is not sorted, or has an entry twice")
 def archive_order(blob):
     return blob["mediaType"] != TABLE and (not blob["mediaType"].endswith("+json") or blob["size"] > 4 * MIB), blob["digest"]
-def rpm_path(rpm):
-    return f'{rpm["repo"]}/{rpm["name"]}-{rpm["evr"].split(":", 1)[-1]}.{rpm["arch"]}.rpm'
+def saying(use):  # sorts by digest, and what says most first
+    return use["digest"], use["mediaType"] not in INDEXES + MANIFESTS, not use["mediaType"].endswith("+json"), use["mediaType"]
+def rpm_path(rpm): return f'{rpm["repo"]}/{rpm["name"]}-{rpm["evr"].split(":", 1)[-1]}.{rpm["arch"]}.rpm'
 def check_table(table):  # What section 6 says of the table beyond the form of its members. Gives the blobs by digest.
     check_object("table", table, "table")
     images, rpms, files, charts, metadata = (table.get(kind, []) for kind in ("images", "rpms", "files", "charts", "metadata"))
@@ -72,10 +71,12 @@ def check_table(table):  # What section 6 says of the table beyond the form of i
     for paths in [*map(rpm_path, rpms)], [file["path"] for file in files], [*map("{0[name]}-{0[version]}.tgz".format, charts)]:
         need(len({*paths}) == len(paths) and all(printable(path) and "\\" not in path and not {"", ".", ".."} & {*path.split("/")}
                                                  for path in paths), "table: a path twice, or one that is not clean")
+    for image in images:
+        need(image["name"] in image.get("publish", [])[:1] or re.fullmatch(NAME, image["name"]) and image["name"].partition("@")[2] in
+             ("", image["digest"], image.get("original")), "table: not the name of an image:", ascii(image["name"]))
     need({cut["repo"] for cut in metadata} <= {rpm["repo"] for rpm in rpms}
          and all(blobs[cut["digest"]]["size"] <= 32 * MIB for cut in metadata), "table: metadata too large, or of no RPM")
     return blobs
-
 def artifact_manifests(table, blobs):  # Yields REF, TYPE and content of each artifact manifest, in order.
     lists = []
     for repo, rpms in itertools.groupby(table.get("rpms", []), lambda rpm: rpm["repo"]):
@@ -126,7 +127,6 @@ def pieces(text):  # The texts of what is in a JSON list or object without white
 def platform(of):
     system, machine, variant = map(of.get, ("os", "architecture", "variant")) if type(of) is dict else ("", "", "")
     return f"{system}/{machine}" + (f"/{variant}" if variant and machine != "arm64" else "") if system and machine else None
-
 def check_document(text, kind, what):  # gives the descriptors of an index or manifest, and the texts of its members
     doc, is_index = json.loads(text, parse_constant=int), kind in INDEXES
     need(type(doc) is dict and kind in INDEXES + MANIFESTS, what, "is neither index nor manifest")
@@ -136,12 +136,13 @@ def check_document(text, kind, what):  # gives the descriptors of an index or ma
     need(not {"fsLayers", *(("config", "layers") if is_index else ["manifests"])} & {*keys}, what, "has members of another kind")
     need(repr(doc.get("schemaVersion")) == "2" and doc.get("mediaType", kind) == kind, what, "says another version or media type")
     parts = doc.get("manifests") if is_index else [doc.get("config"), *(doc.get("layers") or [])]
-    need(type(parts) is list and all(type(part) is dict and re.fullmatch(DIGEST, str(part.get("digest"))) and type(part.get("size")) is int
-                                     and part["size"] >= 0 for part in parts), what, "has a descriptor without digest or size")
+    need(type(parts) is list and all(type(part) is dict and re.fullmatch(DIGEST, str(part.get("digest")))
+         and re.fullmatch(TYPE, str(part.get("mediaType"))) and type(part.get("size")) is int and part["size"] >= 0
+         for part in parts), what, "has a descriptor without media type, digest or size")
     return parts, dict(zip(keys, texts[1::2]))
-def check_image(image, blobs, content):  # Walks an image as section 7 says. Gives the digests that it needs.
+def check_image(image, blobs, content):  # Walks an image as section 7 says. Gives the descriptors of what it needs.
     top, kind = image["digest"], blobs[image["digest"]]["mediaType"]
-    needed, platforms = {top, image.get("original", top)}, {(child["digest"], child["platform"]) for child in image["platforms"]}
+    needed, platforms = [blobs[top], blobs[image.get("original", top)]], {(p["digest"], p["platform"]) for p in image["platforms"]}
     children = check_document(content(top), kind, top)[0] if kind in INDEXES else [blobs[top]]
     need({child["digest"] for child in children} == dict(platforms).keys() and len(dict(platforms)) == len(platforms), top, "lists others")
     for child in children:
@@ -152,7 +153,7 @@ def check_image(image, blobs, content):  # Walks an image as section 7 says. Giv
         need(all(blobs.get(part["digest"], EMPTY)["size"] == part["size"] for part in parts), digest, "needs other blobs")
         config = platform(json.loads(content(parts[0]["digest"]), parse_constant=int))
         need(config is None or (digest, config) in platforms, digest, "has a config of another platform")
-        needed |= {digest, *(part["digest"] for part in parts)}
+        needed += [child, *parts]
     if "original" in image:
         kind = blobs[image["original"]]["mediaType"]
         parts, texts = check_document(content(image["original"]), kind, image["original"])
@@ -160,7 +161,6 @@ def check_image(image, blobs, content):  # Walks an image as section 7 says. Giv
         derived = '{"schemaVersion":2,"mediaType":"%s","manifests":[%s]}' % (kind, ",".join(kept))
         need(len(kept) < len(parts) and sha256(derived.encode("utf-8", "surrogateescape")) == top, top, "is not derived from its original")
     return needed
-
 def verify(file, expected):  # The steps of section 8. Gives the digest of the root.
     need(read(file, 0, 512, "the file") == header("oci-layout", len(LAYOUT)), "this is not an airbundle")
     size = read_header(file, 1024)[1]
@@ -175,22 +175,22 @@ def verify(file, expected):  # The steps of section 8. Gives the digest of the r
         offset += 512 + size + -size % 512
         name, size = read_header(file, offset)
     content = read(file, offset + 512, config["size"], "the table")
-    table = json.loads(content.decode(), parse_constant=int)
-    blobs = check_table(table)
+    blobs = check_table(table := json.loads(content.decode(), parse_constant=int))
     need(sha256(content) == config["digest"] and canonical(table) == content, "the table has another digest, or is not canonical")
-    listed = [descriptor(MANIFESTS[0], root) | {"artifactType": OWN + "bundle.v1"}]
+    uses, listed = [EMPTY], [descriptor(MANIFESTS[0], root) | {"artifactType": OWN + "bundle.v1"}]
     listed += [blobs[image["digest"]] | {"annotations": {REF: image["name"]}} for image in table.get("images", [])]
     for ref, kind, made in artifact_manifests(table, blobs):
         listed.append(descriptor(MANIFESTS[0], made) | {"annotations": {REF: ref}, "artifactType": kind})
         need(blobs.get(sha256(made)) == descriptor(MANIFESTS[0], made), "table.blobs lacks the artifact manifest", ref)
+        uses += [listed[-1], *json.loads(made)["layers"]]
     need(index == canonical({"schemaVersion": 2, "mediaType": INDEXES[0], "manifests": listed}), "index.json is not what follows")
     offsets = check_entries(file, [("oci-layout", descriptor("", LAYOUT)), ("index.json", descriptor("", index))] + [
         ("blobs/sha256/" + blob["digest"][7:], blob) for blob in listed[:1] + sorted([config, *table["blobs"]], key=archive_order)])
-    def content_of(digest):
-        return read(file, offsets[digest], blobs[digest]["size"], digest, 4 * MIB).decode("utf-8", "surrogateescape")
-    entries = itertools.chain([EMPTY], listed[1:], *(table.get(kind, []) for kind in ("rpms", "files", "charts", "metadata")))
-    needed = {entry["digest"] for entry in entries}.union(*(check_image(image, blobs, content_of) for image in table.get("images", [])))
-    need(needed == set(blobs), "blobs that nothing needs, or that are not there:", *(needed ^ set(blobs)))
+    def content_of(digest): return read(file, offsets[digest], blobs[digest]["size"], digest, 4 * MIB).decode("utf-8", "surrogateescape")
+    uses += itertools.chain(*(check_image(image, blobs, content_of) for image in table.get("images", [])))
+    for digest, kinds in itertools.groupby(sorted(uses, key=saying), lambda use: use["digest"]):
+        need(blobs.pop(digest, {}).get("mediaType") == next(kinds)["mediaType"], digest, "has another media type in blobs, or is not there")
+    need(not blobs, "blobs that nothing needs:", *blobs)
     return sha256(root)
 if __name__ == "__main__":
     try:

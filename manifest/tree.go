@@ -17,6 +17,8 @@ type ReadFunc func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
 type ImageTree struct {
 	Top      ImageManifest   // the index, or the only manifest
 	Children []ImageManifest // of an index: its platforms, in the index's order
+
+	Original ocispec.Descriptor // of the index that Top was derived from; zero where it was not
 }
 
 // An ImageManifest is one manifest or index of an image.
@@ -66,7 +68,9 @@ func (b *Bundle) ReadImage(ctx context.Context, img Image, read ReadFunc) (*Imag
 			errs = append(errs, fmt.Errorf("%s: manifest %s is not in the index %s", p.Platform, p.Digest, img.Digest))
 		}
 	}
-	errs = append(errs, b.checkOriginal(ctx, img, read))
+	if tree.Original, err = b.readOriginal(ctx, img, read); err != nil {
+		errs = append(errs, err)
+	}
 	return tree, errors.Join(errs...)
 }
 
@@ -143,14 +147,15 @@ func (b *Bundle) checkManifest(ctx context.Context, m *ImageManifest, read ReadF
 	return nil
 }
 
-// checkOriginal derives the index again from the original that is carried as evidence.
-func (b *Bundle) checkOriginal(ctx context.Context, img Image, read ReadFunc) error {
+// readOriginal reads the original that is carried as evidence, and derives the index from it
+// again.
+func (b *Bundle) readOriginal(ctx context.Context, img Image, read ReadFunc) (none ocispec.Descriptor, err error) {
 	if img.Original == "" {
-		return nil
+		return none, nil
 	}
 	original, err := b.readManifest(ctx, img.Original, read)
 	if err != nil {
-		return fmt.Errorf("original index: %w", err)
+		return none, fmt.Errorf("original index: %w", err)
 	}
 	keep := map[digest.Digest]bool{}
 	for _, p := range img.Platforms {
@@ -158,12 +163,12 @@ func (b *Bundle) checkOriginal(ctx context.Context, img Image, read ReadFunc) er
 	}
 	derived, err := DeriveIndex(original.Desc.MediaType, original.Raw, keep)
 	if err != nil {
-		return fmt.Errorf("original index %s: %w", img.Original, err)
+		return none, fmt.Errorf("original index %s: %w", img.Original, err)
 	}
 	if d := digest.FromBytes(derived); d != img.Digest {
-		return fmt.Errorf("the original index %s gives the derived index %s, the table says %s", img.Original, d, img.Digest)
+		return none, fmt.Errorf("the original index %s gives the derived index %s, the table says %s", img.Original, d, img.Digest)
 	}
-	return nil
+	return original.Desc, nil
 }
 
 // Needs returns the digests of all blobs that an image consists of, the evidence of a

@@ -75,7 +75,7 @@ type run struct {
 
 	isLayout bool // of another tool
 
-	unread bool // what an artifact needs is not known, for its documents could not be read again
+	unwalked bool // there is an image of which it is not known what it needs
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -177,7 +177,7 @@ func (r *run) hashOne(ctx context.Context, s store, d ocispec.Descriptor) (err e
 
 // artifacts judges each artifact by its blobs, and finds blobs that belong to none.
 func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bundle) {
-	used, again := map[digest.Digest]bool{}, manifest.Rereads{}
+	used, again, uses := map[digest.Digest]bool{}, manifest.Rereads{}, b.Uses()
 	read := func(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 		if err := r.bad[desc.Digest]; err != nil {
 			return nil, notWhole(err) // told with its blob
@@ -201,7 +201,9 @@ func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bun
 			var tree *manifest.ImageTree
 			if tree, err = b.ReadImage(ctx, img, read); tree != nil {
 				needs = tree.Needs(img)
+				uses.AddImage(img.Name, tree)
 			}
+			r.unwalked = r.unwalked || err != nil
 		}
 		r.artifact(b, art, needs, err)
 		for _, d := range needs {
@@ -212,6 +214,7 @@ func (r *run) artifacts(ctx context.Context, a *archive.Archive, b *manifest.Bun
 		r.rep.Add(report.Record{Kind: kindArchive, Name: r.path, State: report.Damaged, Reason: "it carries nothing", Class: report.ClassContent})
 	}
 	r.others(b, used)
+	r.listed(b, uses)
 }
 
 // metadata reads a slice of repository metadata. One that clients cannot read would take the
@@ -239,9 +242,6 @@ func notWhole(err error) error { return report.WithClass(blobClass(err), errBad)
 func (r *run) artifact(b *manifest.Bundle, a manifest.Artifact, needs []digest.Digest, err error) {
 	rec := report.Record{Kind: string(a.Kind), Name: a.Name, Arch: a.Arch, Digest: a.Digest, State: report.OK}
 	var reasons []string
-	if err != nil && blobClass(err) == report.ClassLocal {
-		r.unread = true
-	}
 	if err != nil && !errors.Is(err, errBad) {
 		reasons = append(reasons, err.Error())
 	}
@@ -294,8 +294,23 @@ func (r *run) others(b *manifest.Bundle, used map[digest.Digest]bool) {
 		case used[d.Digest]:
 		case r.bad[d.Digest] != nil:
 			r.rep.AddError(kindArchive, "blob of the bundle", d.Digest, report.Damaged, report.WithClass(blobClass(r.bad[d.Digest]), r.bad[d.Digest]))
-		case !ours[d.Digest] && len(r.bad) == 0 && !r.unread:
+		case !ours[d.Digest] && r.allKnown():
 			r.rep.Add(report.Record{Kind: kindArchive, Name: "blob of no artifact", Digest: d.Digest, State: report.Damaged, Reason: "it is carried, but no artifact needs it", Class: report.ClassContent})
+		}
+	}
+}
+
+// allKnown says whether it is known of every artifact what it needs.
+func (r *run) allKnown() bool { return len(r.bad) == 0 && !r.unwalked }
+
+// listed finds blobs that the table lists as what they are not.
+func (r *run) listed(b *manifest.Bundle, uses manifest.Uses) {
+	if !r.allKnown() {
+		return // one of them may be it to an artifact that could not be read
+	}
+	for d := range b.EachBlob() {
+		if err := uses.Check(d); err != nil {
+			r.rep.AddError(kindArchive, "blob of the bundle", d.Digest, report.Damaged, report.WithClass(report.ClassContent, err))
 		}
 	}
 }

@@ -55,6 +55,20 @@ func TestGoodArchive(t *testing.T) {
 	}
 }
 
+// Content that is several things is listed as the one that says most: build and verify agree
+// on which that is.
+func TestContentOfManyUses(t *testing.T) {
+	f := bundletest.New(t)
+	f.AddArtifact("quay.io/team/model:1")
+	f.AddFile("rpm", f.URLs[f.Lock.RPMs[0].URLs[0]])
+	for d, raw := range f.Blobs {
+		f.AddFile("copies/"+d.Encoded(), raw)
+	}
+	if rep, _ := run(t, f.Build(t)); rep.Code() != 0 {
+		t.Errorf("code %d, findings %v", rep.Code(), rep.Findings())
+	}
+}
+
 // Every byte counts: a flip anywhere is found, as content or as form.
 func TestEveryByteCounts(t *testing.T) {
 	good, err := os.ReadFile(bundletest.New(t).Build(t))

@@ -321,18 +321,40 @@ func TestReaderRefusesWrongImages(t *testing.T) {
 		"index of none": {document(`{"schemaVersion":2,"config":{}}`, ocispec.MediaTypeImageIndex), "members of another kind"},
 		"both": {document(`{"schemaVersion":2,"manifests":[],"config":{"digest":"sha256:`+strings.Repeat("a", 64)+`","size":1}}`,
 			ocispec.MediaTypeImageManifest), "members of another kind"},
-		"other media type":    {document(`{"schemaVersion":2,"mediaType":"`+manifest.MediaTypeDockerList+`","manifests":[]}`, ocispec.MediaTypeImageIndex), "another version or media type"},
-		"bad digest":          {document(`{"schemaVersion":2,"config":{"digest":"sha256:AB","size":1}}`, ocispec.MediaTypeImageManifest), "without media type, digest"},
-		"no media type":       {document(`{"schemaVersion":2,"config":{"mediaType":"","digest":"sha256:`+strings.Repeat("a", 64)+`","size":1},"layers":[]}`, ocispec.MediaTypeImageManifest), "without media type"},
-		"no image":            {document(`{"schemaVersion":2}`, "application/json"), "otherwise in blobs"},
-		"entry is another":    {entry("size", 1), "otherwise in blobs"},
-		"entry of other type": {entry("mediaType", manifest.MediaTypeDockerManifest), "otherwise in blobs"},
+		"other media type":                  {document(`{"schemaVersion":2,"mediaType":"`+manifest.MediaTypeDockerList+`","manifests":[]}`, ocispec.MediaTypeImageIndex), "another version or media type"},
+		"bad digest":                        {document(`{"schemaVersion":2,"config":{"digest":"sha256:AB","size":1}}`, ocispec.MediaTypeImageManifest), "without media type, digest"},
+		"no media type":                     {document(`{"schemaVersion":2,"config":{"mediaType":"","digest":"sha256:`+strings.Repeat("a", 64)+`","size":1},"layers":[]}`, ocispec.MediaTypeImageManifest), "without media type"},
+		"layer as a manifest":               {retyped(ocispec.MediaTypeImageLayerGzip, ocispec.MediaTypeImageManifest), another},
+		"layer as another":                  {retyped(ocispec.MediaTypeImageLayerGzip, ocispec.MediaTypeImageLayer), another},
+		"config as text":                    {retyped(ocispec.MediaTypeImageConfig, "text/plain"), another},
+		"rpm as an index":                   {retyped(manifest.MediaTypeRPM, ocispec.MediaTypeImageIndex), another},
+		"chart as a file":                   {retyped(manifest.MediaTypeChart, manifest.MediaTypeFile), another},
+		"metadata as JSON":                  {retyped(manifest.MediaTypeComps, "x/y+json"), another},
+		"layer as the file that it is, too": {retyped("application/spdx+json", manifest.MediaTypeFile), another},
+		"no image":                          {document(`{"schemaVersion":2}`, "application/json"), "otherwise in blobs"},
+		"entry is another":                  {entry("size", 1), "otherwise in blobs"},
+		"entry of other type":               {entry("mediaType", manifest.MediaTypeDockerManifest), "otherwise in blobs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSample(t, 3)
 			c.change(t, s)
 			refused(t, whole(t, s), c.reason)
 		})
+	}
+}
+
+// another is what the reader says of a blob that the table lists as what it is not.
+const another = "has another media type in blobs"
+
+// retyped lists the first blob of a media type as another one.
+func retyped(was, now string) func(*testing.T, *sample) {
+	return func(_ *testing.T, s *sample) {
+		d := s.table.Blobs[slices.IndexFunc(s.table.Blobs, func(b manifest.Blob) bool { return b.MediaType == was })].Digest
+		for i := range s.table.Blobs {
+			if s.table.Blobs[i].Digest == d {
+				s.table.Blobs[i].MediaType = now
+			}
+		}
 	}
 }
 

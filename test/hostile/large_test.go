@@ -15,9 +15,9 @@ import (
 // large are bundles of which the root is the largest that there may be, and layouts in which
 // little is read very often. All agree with their digests.
 func large() []sample {
-	shared := func(n int, add func(t *manifest.Table, i int, d digest.Digest)) func(f *os.File) error {
+	shared := func(n int, mediaType string, add func(t *manifest.Table, i int, d digest.Digest)) func(f *os.File) error {
 		return func(f *os.File) error {
-			t := manifest.Table{Name: "large", Lock: digest.FromString("lock"), Arches: []string{"x86_64"}, Blobs: []manifest.Blob{{MediaType: "a/b", Digest: digest.FromString("x"), Size: 1}}}
+			t := manifest.Table{Name: "large", Lock: digest.FromString("lock"), Arches: []string{"x86_64"}, Blobs: []manifest.Blob{{MediaType: mediaType, Digest: digest.FromString("x"), Size: 1}}}
 			for i := range n {
 				add(&t, i, digest.FromString("x"))
 			}
@@ -29,7 +29,7 @@ func large() []sample {
 	}
 	config := `{"architecture":"amd64","os":"linux","x":[` + strings.Repeat("0,", 2_000_000) + `0]}`
 	all := []sample{
-		bundle("160000 files of one blob", 0, shared(160_000, func(t *manifest.Table, i int, d digest.Digest) {
+		bundle("160000 files of one blob", 0, shared(160_000, manifest.MediaTypeFile, func(t *manifest.Table, i int, d digest.Digest) {
 			t.Files = append(t.Files, manifest.File{Path: fmt.Sprint("f", i), Digest: d})
 		})),
 		bundle("300 images of one large config", 4, func(f *os.File) error {
@@ -53,9 +53,9 @@ func large() []sample {
 		}),
 	}
 	if full {
-		all = append(all, bundle("58000 charts of one blob", 0, shared(58_000, func(t *manifest.Table, i int, d digest.Digest) {
+		all = append(all, bundle("58000 charts of one blob", 0, shared(58_000, manifest.MediaTypeChart, func(t *manifest.Table, i int, d digest.Digest) {
 			t.Charts = append(t.Charts, manifest.Chart{Name: fmt.Sprint("c", i), Version: "1", Digest: d})
-		})), bundle("145000 blobs of no artifact", 4, shared(145_000, func(t *manifest.Table, i int, _ digest.Digest) {
+		})), bundle("145000 blobs of no artifact", 4, shared(145_000, "a/b", func(t *manifest.Table, i int, _ digest.Digest) {
 			t.Blobs = append(t.Blobs, manifest.Blob{MediaType: "a/b", Digest: digest.FromString(fmt.Sprint(i)), Size: int64(len(fmt.Sprint(i)))})
 		})))
 	}

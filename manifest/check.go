@@ -39,6 +39,7 @@ func (t *Table) check() error {
 	for _, a := range t.Absent {
 		c.absent(a)
 	}
+	c.everyArch()
 	c.unique()
 	return errors.Join(c.errs...)
 }
@@ -362,7 +363,7 @@ func (c *checker) image(m Image) {
 // imageName checks the name of an image: a reference in full, or, of an image from disk, the
 // first of its names at the target. A digest in it is that of the source.
 func (c *checker) imageName(what string, m Image) {
-	if len(m.Publish) > 0 && m.Publish[0] == m.Name {
+	if m.fromDisk() {
 		return // checked with the others
 	}
 	full, err := ImageName(m.Name)
@@ -373,6 +374,36 @@ func (c *checker) imageName(what string, m Image) {
 		c.addf("%s: its name is not written out as %s", what, full)
 	case pinned != "" && pinned != string(m.Digest) && pinned != string(m.Original):
 		c.addf("%s: its name pins a digest that is neither that of the image nor that of its original", what)
+	}
+}
+
+// everyArch checks that each image has each arch of the bundle, or is said to lack it, and not
+// both. Which image from disk an absence is about is not known: its source is not in the table.
+// A name without tag and digest may be that of a file or package, and contradicts nothing.
+func (c *checker) everyArch() {
+	type lack struct{ name, arch string }
+	said := map[lack]string{} // to what the absence says
+	for _, a := range c.t.Absent {
+		if _, _, local := LocalSource(a.Name); local {
+			said[lack{"", a.Arch}] = a.Name
+			continue
+		}
+		said[lack{a.Name, a.Arch}] = a.Name
+		if full, err := ImageName(a.Name); err == nil {
+			said[lack{full, a.Arch}] = a.Name
+		}
+	}
+	for _, m := range c.t.Images {
+		for _, arch := range c.arches {
+			has := slices.ContainsFunc(m.Platforms, func(p Platform) bool { return ArchOf(p.Platform) == arch })
+			name, absent := said[lack{m.Name, arch}]
+			switch {
+			case has && absent && strings.Contains(name, ":"):
+				c.addf("%s: it has %s, and is said to be absent for it", label("image", m.Name), arch)
+			case !has && !absent && (!m.fromDisk() || said[lack{"", arch}] == ""):
+				c.addf("%s: it has no platform of %s, and nothing says that it is absent", label("image", m.Name), arch)
+			}
+		}
 	}
 }
 

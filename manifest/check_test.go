@@ -50,6 +50,10 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		{func(t *Table) {
 			t.Charts = []Chart{{Name: "a", Version: "1-2", Digest: sum("chart")}, {Name: "a-1", Version: "2", Digest: sum("chart")}}
 		}, "chart a-1-2.tgz: two of them want this path"},
+		{func(t *Table) { t.Absent = nil }, "image quay.io/z/z:1: it has no platform of aarch64, and nothing says that it is absent"},
+		{func(t *Table) { t.Absent[0].Name = "oci-layout:lay" }, "image quay.io/z/z:1: it has no platform of aarch64"},
+		{func(t *Table) { t.Absent[0].Arch = "x86_64" }, "image quay.io/z/z:1: it has x86_64, and is said to be absent for it"},
+		{func(t *Table) { t.Images[1].Name = "a:1"; t.Absent = []Absent{{"a:1", "x86_64", "w"}} }, "image a:1: it has x86_64, and is said to be absent for it"},
 		{func(t *Table) { t.Absent = []Absent{{"a", "arm64", "w"}} }, `absent a: arch "arm64" is not one of the bundle's`},
 		{func(t *Table) { t.Absent = []Absent{{"a\x07", "x86_64", "w"}} }, `absent "a\a": it is no source of an image, and no path: it holds the control`},
 		{func(t *Table) { t.Absent = []Absent{{"a", "x86_64", "w\nw"}} }, `absent a: "w\nw" holds the control`},
@@ -87,6 +91,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		{func(t *Table) {
 			t.RPMs[0].Repo = "a:1"
 			t.Images[0].Name, t.Images[0].Publish = "rpms/a:1", []string{"rpms/a:1"}
+			t.Absent[0].Name = "oci-layout:lay"
 		}, "index.json would have the name rpms/a:1 twice"},
 	} {
 		table := sample()
@@ -117,9 +122,29 @@ func TestNewTakesNames(t *testing.T) {
 	} {
 		table := sample()
 		table.Images[1].Name, table.Images[1].Publish = c.name, c.publish
-		table.Absent = []Absent{{"z", "x86_64", "w"}, {c.name, "x86_64", "w"}, {"oci-layout:/srv/lay:a b", "x86_64", "w"}, {"d/e f", "x86_64", "w"}}
+		table.Absent = append(table.Absent, Absent{"z", "x86_64", "w"}, Absent{"oci-layout:/srv/lay:a b", "x86_64", "w"}, Absent{"d/e f", "x86_64", "w"})
 		mustNew(t, table)
 	}
+}
+
+// Absences are said in any way that a lock can say them, and what may be about something else
+// contradicts nothing.
+func TestNewTakesAbsences(t *testing.T) {
+	for _, c := range []struct{ image, absent string }{
+		{"docker.io/library/z:latest", "z"}, {"docker.io/library/z:latest", "library/z:latest"}, {"quay.io/z/z:1", "quay.io/z/z:1@" + string(sum("z"))},
+		{"z:1", "docker-archive:z.tar"},
+	} {
+		table := sample()
+		table.Images[0].Name, table.Absent[0].Name = c.image, c.absent
+		if c.image == "z:1" {
+			table.Images[0].Publish = []string{"z:1"}
+		}
+		mustNew(t, table)
+	}
+	table := sample()
+	table.Images[1].Name = "docker.io/library/socat:latest"
+	table.Absent = append(table.Absent, Absent{"socat", "x86_64", "a package"})
+	mustNew(t, table)
 }
 
 // What a selection or a lock says twice is kept once, whatever came first.

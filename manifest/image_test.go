@@ -186,6 +186,9 @@ func twoPlatforms(t *testing.T, spoil func(w *world, img *Image)) (*Bundle, Imag
 		spoil(w, &img)
 	}
 	w.table.Images = []Image{img}
+	if len(img.Platforms) == 1 {
+		w.table.Absent = []Absent{{img.Name, "aarch64", "not made"}}
+	}
 	bundle, err := New(w.table)
 	if err != nil {
 		return nil, img, w, err

@@ -83,6 +83,9 @@ type Image struct {
 	Groups    []string      `json:"groups,omitempty"`
 }
 
+// fromDisk says whether the image has no name but the first one at the target.
+func (m Image) fromDisk() bool { return len(m.Publish) > 0 && m.Publish[0] == m.Name }
+
 // A Platform is one carried platform of an image.
 type Platform struct {
 	Platform string        `json:"platform"` // linux/amd64

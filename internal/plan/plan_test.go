@@ -215,6 +215,45 @@ func TestPlanRefuses(t *testing.T) {
 	}
 }
 
+// What verify would refuse in a table is not built, even of a lock that nobody has checked.
+func TestTablesAreChecked(t *testing.T) {
+	for text, spoil := range map[string]func(l *lockfile.Lock){
+		"it has no platform of aarch64":     func(l *lockfile.Lock) { l.Absent = nil },
+		"is said to be absent for it":       func(l *lockfile.Lock) { l.Absent[0].Source = "quay.io/team/app:1.0" },
+		`publish name "a:1" stands twice`:   func(l *lockfile.Lock) { l.Images[0].Publish, l.Images[1].Publish = []string{"a:1"}, []string{"a:1"} },
+		`group "g" stands twice`:            func(l *lockfile.Lock) { l.Files[0].Groups = []string{"g", "g"} },
+		"it is below the file":              func(l *lockfile.Lock) { l.Files[0].Path = l.Files[1].Path + "/a" },
+		"is not the name of an RPM":         func(l *lockfile.Lock) { l.RPMs[0].Name = "" },
+		`in a set of "aarch64"`:             func(l *lockfile.Lock) { l.RPMs[0].BaseArch = "aarch64" },
+		"it has neither a signer nor a":     func(l *lockfile.Lock) { l.RPMs[0].Signer = "" },
+		"it has both a signer and a reason": func(l *lockfile.Lock) { l.RPMs[0].Why = "ours" },
+		"is not one of the keys":            func(l *lockfile.Lock) { l.Keys = nil },
+	} {
+		f := bundletest.New(t)
+		spoil(f.Lock)
+		_, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: f, Files: f}, plan.Options{})
+		if report.Classify(err) != report.ClassContent || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: class %d, %v", text, report.Classify(err), err)
+		}
+	}
+}
+
+// Every part of a lock that can be selected makes a good bundle, also where a group that is
+// selected has nothing for the arch.
+func TestSelectionsAreGood(t *testing.T) {
+	f := bundletest.New(t)
+	f.Lock.Files[1].Groups = []string{"arm"}
+	for _, o := range []plan.Options{
+		{Arches: []string{"x86_64"}}, {Arches: []string{"aarch64"}}, {Groups: []string{"core"}}, {Groups: []string{"arm", "core"}},
+		{Arches: []string{"x86_64"}, Groups: []string{"arm", "core"}},
+	} {
+		b := f.Plan(t, o).Bundle
+		if _, err := manifest.OpenRootFile(b.EncodeRootFile()); err != nil {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
 // retype gives a descriptor in the manifest of the single image another media type.
 func retype(f *bundletest.Fixture, was, now string) {
 	img := &f.Lock.Images[2]

@@ -149,6 +149,8 @@ func (f *fixture) image(name string, d ocispec.Descriptor, platforms map[string]
 	for _, p := range []string{"linux/amd64", "linux/arm64"} {
 		if d, ok := platforms[p]; ok {
 			m.Platforms = append(m.Platforms, manifest.Platform{Platform: p, Digest: d.Digest})
+		} else if !slices.ContainsFunc(f.table.Absent, func(a manifest.Absent) bool { return a.Name == name }) {
+			f.table.Absent = append(f.table.Absent, manifest.Absent{Name: name, Arch: manifest.ArchOf(p), Why: "not made"})
 		}
 	}
 	f.table.Images = append(f.table.Images, m)

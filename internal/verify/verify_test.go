@@ -326,9 +326,9 @@ func TestSharedImageJSONIsBounded(t *testing.T) {
 	f.Blobs[big], f.Types[big] = raw, f.Types[img.Digest]
 	f.Lock.Images = f.Lock.Images[:2]
 	add := func() {
-		f.Lock.Images = append(f.Lock.Images, lockfile.Image{
-			Source: fmt.Sprintf("quay.io/team/big:%d", len(f.Lock.Images)), Digest: big, Platforms: map[string]digest.Digest{"linux/amd64": big},
-		})
+		source := fmt.Sprintf("quay.io/team/big:%d", len(f.Lock.Images))
+		f.Lock.Images = append(f.Lock.Images, lockfile.Image{Source: source, Digest: big, Platforms: map[string]digest.Digest{"linux/amd64": big}})
+		f.Lock.Absent = append(f.Lock.Absent, lockfile.Absent{Source: source, Arch: "aarch64", Why: "not made"})
 	}
 	for range 1 + manifest.MaxReread/(2<<20+4096) {
 		add()

@@ -338,8 +338,21 @@ func TestReaderRefusesWrongImages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSample(t, 3)
 			c.change(t, s)
+			s.sayAbsent()
 			refused(t, whole(t, s), c.reason)
 		})
+	}
+}
+
+// sayAbsent says of each arch that an image lacks that it does.
+func (s *sample) sayAbsent() {
+	s.table.Absent = nil
+	for _, m := range s.table.Images {
+		for _, arch := range s.table.Arches {
+			if !slices.ContainsFunc(m.Platforms, func(p manifest.Platform) bool { return manifest.ArchOf(p.Platform) == arch }) {
+				s.table.Absent = append(s.table.Absent, manifest.Absent{Name: m.Name, Arch: arch, Why: "not made"})
+			}
+		}
 	}
 }
 

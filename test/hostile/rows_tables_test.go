@@ -48,6 +48,8 @@ func (g genuine) unlockable(table int) []mutation {
 	add("A36", "group twice", `group "core" stands twice`, swap(`"groups":["core"]`, `"groups":["core","core"]`))
 	add("A36", "groups selected that others have", "it has none of the groups selected", swap(`"images":`, `"groups":["zzz"],"images":`))
 	add("A34", "file below a file", `it is below the file "big/file"`, swap(`"path":"etcd/amd64/etcd.tar.gz"`, `"path":"big/file/x"`))
+	add("A36", "arch missing without a word", "it has no platform of aarch64, and nothing says", swap(`"absent":[{`+pause, `"absent":[{"name":"registry.k8s.io/pause:3"`))
+	add("A36", "arch there and said to be absent", "it has x86_64, and is said to be absent", swap(`"arch":"aarch64","why"`, `"arch":"x86_64","why"`))
 	return all
 }
 

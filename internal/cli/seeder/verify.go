@@ -25,7 +25,8 @@ func newVerify(s cli.Streams) *cobra.Command {
 		Use:   "verify BUNDLE",
 		Short: "Check every byte of an archive",
 		Long: `verify reads the archive once and checks every digest, every header and padding
-byte, that each artifact of the root is there for every arch, and that nothing else is.
+byte, that all artifacts of the root are there, each image for every arch that it is not
+said to lack, and that nothing else is.
 It writes nothing and opens no connection. A plain OCI layout tar is judged by the OCI
 rules. Without --key, keys of the site (/etc/airbundle/trusted.pub) or --root the last
 line says "trust: none": the archive is whole, but nothing says that it is the one you

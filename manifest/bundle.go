@@ -107,11 +107,11 @@ func assemble(t *Table, tableRaw string, rootRaw []byte, sets []set) (*Bundle, e
 		sets:      sets,
 	}
 	if err := b.lists(emptyDescriptor()); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("table: the empty JSON: %w", err)
 	}
 	for _, s := range sets {
 		if err := b.lists(s.desc); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("table: the artifact manifest of %s: %w", s.ref, err)
 		}
 	}
 	if err := b.makeIndex(); err != nil {
@@ -126,9 +126,9 @@ func (b *Bundle) lists(d ocispec.Descriptor) error {
 	e, ok := b.listed.find(d.Digest)
 	switch {
 	case !ok:
-		return fmt.Errorf("table: blob %s is not listed", d.Digest)
+		return fmt.Errorf("blob %s is not listed", d.Digest)
 	case e.Size != d.Size || compareTypes(d.MediaType, e.MediaType) < 0:
-		return fmt.Errorf("table: blob %s is listed as %d bytes of %s, it is %d bytes of %s", d.Digest, e.Size, e.MediaType, d.Size, d.MediaType)
+		return fmt.Errorf("blob %s is listed as %d bytes of %s, it is %d bytes of %s", d.Digest, e.Size, e.MediaType, d.Size, d.MediaType)
 	}
 	return nil
 }

@@ -64,21 +64,25 @@ func (c *checker) header() {
 	}
 }
 
-// selection checks the arches of the bundle, which those of its entries are held against.
+// selection checks the arches of the bundle. Where one of them is wrong, entries are not held
+// against them: each would be told to be of none.
 func (c *checker) selection(arches []string) {
+	before := len(c.errs)
 	switch {
 	case len(arches) == 0:
 		c.addf("no arches")
 	case len(arches) > len(archNames):
 		c.addf("arches: there are %d, known are %s", len(arches), strings.Join(Arches(), ", "))
-		return // each entry would be held against all of them
+		return // which would be many
 	}
 	for _, a := range arches {
 		if GoArch(a) == "" {
 			c.addf("arches: arch %q is not known, known are %s", a, strings.Join(Arches(), ", "))
 		}
 	}
-	c.arches, c.known = arches, strings.Join(arches, ", ")
+	if len(c.errs) == before {
+		c.arches, c.known = arches, strings.Join(arches, ", ")
+	}
 }
 
 // absent checks what is said to be absent: the source of an image, the path of a file, or the
@@ -181,7 +185,7 @@ const maxProblems = 1000
 type checker struct {
 	t      *Table
 	errs   []error
-	arches []string // those of the bundle
+	arches []string // those of the bundle; nil: not known
 	known  string   // the same, to be told
 	blobs  blobList
 	keys   map[string]bool // ids
@@ -208,7 +212,7 @@ func (c *checker) keyID(what, id string) {
 
 // arch checks the arch of an entry: only what was selected is carried.
 func (c *checker) arch(what, arch string) {
-	if !slices.Contains(c.arches, arch) {
+	if c.arches != nil && !slices.Contains(c.arches, arch) {
 		c.addf("%s: arch %q is not one of the bundle's, which are %s", what, arch, c.known)
 	}
 }
@@ -344,7 +348,7 @@ func (c *checker) image(m Image) {
 		c.addf("%s: no platform", what)
 	}
 	for i, p := range m.Platforms {
-		if !slices.Contains(c.arches, ArchOf(p.Platform)) {
+		if c.arches != nil && !slices.Contains(c.arches, ArchOf(p.Platform)) {
 			c.addf("%s: platform %q is of none of the bundle's arches, which are %s", what, p.Platform, c.known)
 		}
 		if i > 0 && m.Platforms[i-1].Platform >= p.Platform {

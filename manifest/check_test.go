@@ -147,6 +147,17 @@ func TestNewTakesAbsences(t *testing.T) {
 	mustNew(t, table)
 }
 
+// A wrong list of arches is told once, and not with each entry.
+func TestWrongArchesAreToldOnce(t *testing.T) {
+	for _, arches := range [][]string{nil, {""}, {"s390x", "x86_64"}, {"aarch64", "s390x", "x86_64"}} {
+		table := sample()
+		table.Arches = arches
+		if _, err := New(table); err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "arch") {
+			t.Errorf("%q: %v", arches, err)
+		}
+	}
+}
+
 // What a selection or a lock says twice is kept once, whatever came first.
 func TestNewMergesWhatIsSaidTwice(t *testing.T) {
 	table := Table{Name: "n", Lock: sum("l"), Arches: []string{"x86_64"}}

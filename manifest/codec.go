@@ -85,8 +85,22 @@ func rootManifest(table ocispec.Descriptor) ocispec.Manifest {
 // ErrNotRoot says that a manifest is well-formed but is not the root of a bundle.
 var ErrNotRoot = errors.New("not the root of an airbundle")
 
+// A VersionError says that a bundle is of a version that is not known here.
+type VersionError struct{ ArtifactType string }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("artifact type %q: a newer airbundle made this bundle; %s", e.ArtifactType, e.Advice())
+}
+
+// Advice says what to do, for reports.
+func (*VersionError) Advice() string { return "use an airbundle as new as the one that built it" }
+
+// anyVersion begins the artifact type of roots of any version.
+var anyVersion = strings.TrimSuffix(ArtifactTypeBundle, "1")
+
 // DecodeRoot reads a root manifest; its Config is the descriptor of the table. The
-// error is ErrNotRoot when raw is some other JSON document.
+// error is ErrNotRoot when raw is some other JSON document, and a *VersionError when it is
+// the root of another version.
 func DecodeRoot(raw []byte) (*ocispec.Manifest, error) {
 	if len(raw) > MaxRootManifest {
 		return nil, fmt.Errorf("root: %d bytes, more than the %d allowed", len(raw), MaxRootManifest)
@@ -96,6 +110,9 @@ func DecodeRoot(raw []byte) (*ocispec.Manifest, error) {
 	}
 	if err := json.Unmarshal(raw, &probe); err != nil {
 		return nil, fmt.Errorf("root: %w", err)
+	}
+	if t := probe.ArtifactType; t != ArtifactTypeBundle && strings.HasPrefix(t, anyVersion) {
+		return nil, &VersionError{t}
 	}
 	if probe.ArtifactType != ArtifactTypeBundle {
 		return nil, fmt.Errorf("artifact type %q: %w", probe.ArtifactType, ErrNotRoot)

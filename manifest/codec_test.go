@@ -20,6 +20,7 @@ func TestDecodeRootRefuses(t *testing.T) {
 		{"no layers", `"layers":[`, `"layers":[],"x":[`, "unknown field"},
 		{"annotations", `"layers":[`, `"annotations":{"a":"b"},"layers":[`, "not in canonical form"},
 		{"white space", `{"schemaVersion"`, `{ "schemaVersion"`, "not in canonical form, first difference at byte 1"},
+		{"version 2", `bundle.v1"`, `bundle.v2"`, `bundle.v2": a newer airbundle made this bundle; use an airbundle as new as`},
 		{"not JSON", `{"schemaVersion"`, `<"schemaVersion"`, "root: invalid character"},
 	} {
 		changed := bytes.Replace(root, []byte(c.old), []byte(c.with), 1)

@@ -90,14 +90,12 @@ func (j *imageJSON) node() (*ImageNode, error) {
 // check says why a document is not what its media type says.
 func (j *imageJSON) check(mediaType string) error {
 	switch {
-	case j.SchemaVersion == nil && j.FSLayers == nil:
+	case j.FSLayers != nil, j.SchemaVersion != nil && *j.SchemaVersion == 1:
+		return errors.New("schema version 1, which is Docker's: only version 2 is carried, the owner of the image must push it anew")
+	case j.SchemaVersion == nil:
 		return errors.New("no schemaVersion: it must be 2")
-	case j.FSLayers != nil || *j.SchemaVersion != 2:
-		version := int64(1)
-		if j.SchemaVersion != nil {
-			version = *j.SchemaVersion
-		}
-		return fmt.Errorf("schema version %d: only version 2 is carried; Docker schema 1 images must be pushed anew by their owner", version)
+	case *j.SchemaVersion != 2:
+		return fmt.Errorf("schemaVersion %d is not known, it must be 2", *j.SchemaVersion)
 	case j.MediaType != nil && *j.MediaType != mediaType:
 		return fmt.Errorf("the body says media type %q, its descriptor %q", *j.MediaType, mediaType)
 	case j.Manifests != nil && (j.Config != nil || j.Layers != nil):

@@ -50,6 +50,22 @@ func TestParseImage(t *testing.T) {
 	}
 }
 
+// Each version is told as what it is.
+func TestParseImageTellsVersions(t *testing.T) {
+	for _, c := range []struct{ raw, want string }{
+		{`{"schemaVersion":1,"fsLayers":[]}`, "schema version 1, which is Docker's: "},
+		{`{"schemaVersion":1,"manifests":[]}`, "schema version 1, which is Docker's: "},
+		{`{"schemaVersion":2,"fsLayers":[],"manifests":[]}`, "schema version 1, which is Docker's: "},
+		{`{"manifests":[]}`, "no schemaVersion: it must be 2"},
+		{`{"schemaVersion":7,"manifests":[]}`, "schemaVersion 7 is not known, it must be 2"},
+		{`{"schemaVersion":-1,"manifests":[]}`, "schemaVersion -1 is not known, it must be 2"},
+	} {
+		if _, err := ParseImage(ocispec.MediaTypeImageIndex, []byte(c.raw)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.raw, err, c.want)
+		}
+	}
+}
+
 func TestDeriveIndex(t *testing.T) {
 	entry := func(s string) string {
 		return fmt.Sprintf(`{ "size":7, "digest":%q, "mediaType":%q, "platform":{"os":"linux","architecture":"amd64"}, "extra":1.0 }`, sum(s), MediaTypeDockerManifest)

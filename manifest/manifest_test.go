@@ -276,6 +276,18 @@ func TestOpenIsStrict(t *testing.T) {
 	}
 }
 
+// What follows from the table and is not listed is told with the name of its list.
+func TestOpenNamesTheList(t *testing.T) {
+	_, table := mustNew(t, sample()).raw()
+	for _, s := range setsOf(t) {
+		raw := strings.Replace(string(table), fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d},`, s.desc.MediaType, s.desc.Digest, s.desc.Size), "", 1)
+		want := fmt.Sprintf("table: the artifact manifest of %s: blob %s is not listed", s.ref, s.desc.Digest)
+		if _, err := Open(rootOf([]byte(raw)), raw); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 func setsOf(t *testing.T) []set {
 	t.Helper()
 	sets, err := mustNew(t, sample()).sets, error(nil)

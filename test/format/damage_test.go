@@ -344,6 +344,19 @@ func TestReaderRefusesWrongImages(t *testing.T) {
 	}
 }
 
+// TestOneCauseOneFinding: what may belong to an image that could not be walked is not told as
+// belonging to none.
+func TestOneCauseOneFinding(t *testing.T) {
+	s := newSample(t, 3)
+	s.table.Images[2].Platforms[0].Platform = "linux/arm64"
+	s.sayAbsent()
+	path := filepath.Join(t.TempDir(), "a.tar")
+	s.write(t, path)
+	if found := verified(t, path).Findings(); len(found) != 1 || !strings.Contains(found[0].Reason, "is listed for linux/arm64") {
+		t.Errorf("%+v", found)
+	}
+}
+
 // sayAbsent says of each arch that an image lacks that it does.
 func (s *sample) sayAbsent() {
 	s.table.Absent = nil

@@ -214,6 +214,7 @@ func (g genuine) forged(t *testing.T) []mutation {
 		return mutation{row: row, name: name, raw: func() []byte { return g.rehash(i, e).raw }, want: want}
 	}
 	whole := func(m mutation) mutation { m.whole = true; return m }
+	saying := func(says string, m mutation) mutation { m.says = says; return m }
 	other := func(name string, change func(f *bundletest.Fixture)) mutation {
 		raw := bundle(t, change).raw
 		return whole(mutation{row: "A36", name: name, raw: func() []byte { return raw }, want: []int{0}})
@@ -232,7 +233,7 @@ func (g genuine) forged(t *testing.T) []mutation {
 		edit("A36", "arch exchanged in the table", table, swap(`"arch":"x86_64"`, `"arch":"aarch64"`)),
 		edit("A36", "platform exchanged in the table", table, swap(`linux/amd64`, `linux/arm64`)),
 		edit("A33", "traversal in a path", table, swap(`"path":"etcd/amd64/etcd.tar.gz"`, `"path":"../../amd64/etcd.tgz"`)),
-		edit("A38", "root of version 2", 2, swap("vnd.airbundle.bundle.v1", "vnd.airbundle.bundle.v2")),
+		saying("a newer airbundle made this bundle: use an airbundle as new", edit("A38", "root of version 2", 2, swap("vnd.airbundle.bundle.v1", "vnd.airbundle.bundle.v2"))),
 		edit("A38", "table of version 2", 2, swap("vnd.airbundle.table.v1", "vnd.airbundle.table.v2")),
 		edit("A30", "root is an index, too", 2, swap(`"layers":`, `"manifests":[],"layers":`)),
 		edit("A23", "bad digest in the table", table, func(s string) string {

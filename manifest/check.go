@@ -85,12 +85,16 @@ func (c *checker) selection(arches []string) {
 	}
 }
 
-// absent checks what is said to be absent: the source of an image, the path of a file, or the
-// name of an RPM or chart, which is a path, too.
+// absent checks what is said to be absent: the name of an image, the path of a file, or the
+// name of an RPM or chart, which is a path, too. Where an image lay on a disk is not said.
 func (c *checker) absent(a Absent) {
 	what := label("absent", a.Name)
-	if err := CheckPath(a.Name); err != nil && CheckSource(a.Name) != nil {
-		c.addf("%s: it is no source of an image, and no path: it %w", what, err)
+	_, _, local := LocalSource(a.Name)
+	_, noName := ImageName(a.Name)
+	if err := CheckPath(a.Name); err != nil && noName != nil {
+		c.addf("%s: it is no name of an image, and no path: it %w", what, err)
+	} else if local {
+		c.addf("%s: it is a place on a disk", what)
 	}
 	if c.text(what, a.Why); a.Why == "" {
 		c.addf("%s: it has no reason", what)
@@ -382,16 +386,11 @@ func (c *checker) imageName(what string, m Image) {
 }
 
 // everyArch checks that each image has each arch of the bundle, or is said to lack it, and not
-// both. Which image from disk an absence is about is not known: its source is not in the table.
-// A name without tag and digest may be that of a file or package, and contradicts nothing.
+// both. A name without tag and digest may be that of a file or package, and contradicts nothing.
 func (c *checker) everyArch() {
 	type lack struct{ name, arch string }
 	said := map[lack]string{} // to what the absence says
 	for _, a := range c.t.Absent {
-		if _, _, local := LocalSource(a.Name); local {
-			said[lack{"", a.Arch}] = a.Name
-			continue
-		}
 		said[lack{a.Name, a.Arch}] = a.Name
 		if full, err := ImageName(a.Name); err == nil {
 			said[lack{full, a.Arch}] = a.Name
@@ -404,7 +403,7 @@ func (c *checker) everyArch() {
 			switch {
 			case has && absent && strings.Contains(name, ":"):
 				c.addf("%s: it has %s, and is said to be absent for it", label("image", m.Name), arch)
-			case !has && !absent && (!m.fromDisk() || said[lack{"", arch}] == ""):
+			case !has && !absent:
 				c.addf("%s: it has no platform of %s, and nothing says that it is absent", label("image", m.Name), arch)
 			}
 		}

@@ -21,7 +21,7 @@ func (g genuine) unlockable(table int) []mutation {
 	}
 	add("A36", "image pinned to another digest", "pins a digest that is neither", named("r.io/x@sha256:"+strings.Repeat("0", 64)))
 	for _, bad := range []string{"../../etc:1", "/abs:1", `a\\b:1`, "http://r.io/x:1", ""} {
-		add("A33", "absent is "+bad, "no source of an image, and no path", swap(`"absent":[{`+pause, `"absent":[{"name":"`+bad+`"`))
+		add("A33", "absent is "+bad, "no name of an image, and no path", swap(`"absent":[{`+pause, `"absent":[{"name":"`+bad+`"`))
 	}
 	rpm := func(old, with string) edit {
 		return swap(`"evr":"1.2-3","arch":"aarch64"`, strings.Replace(`"evr":"1.2-3","arch":"aarch64"`, old, with, 1))

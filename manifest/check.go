@@ -388,26 +388,41 @@ func (c *checker) imageName(what string, m Image) {
 // everyArch checks that each image has each arch of the bundle, or is said to lack it, and not
 // both. A name without tag and digest may be that of a file or package, and contradicts nothing.
 func (c *checker) everyArch() {
-	type lack struct{ name, arch string }
-	said := map[lack]string{} // to what the absence says
-	for _, a := range c.t.Absent {
-		said[lack{a.Name, a.Arch}] = a.Name
-		if full, err := ImageName(a.Name); err == nil {
-			said[lack{full, a.Arch}] = a.Name
-		}
-	}
+	said := c.said()
 	for _, m := range c.t.Images {
 		for _, arch := range c.arches {
 			has := slices.ContainsFunc(m.Platforms, func(p Platform) bool { return ArchOf(p.Platform) == arch })
-			name, absent := said[lack{m.Name, arch}]
+			name := said[lack{m.Name, arch}]
 			switch {
-			case has && absent && strings.Contains(name, ":"):
+			case has && strings.Contains(name, ":"):
 				c.addf("%s: it has %s, and is said to be absent for it", label("image", m.Name), arch)
-			case !has && !absent:
+			case !has && name == "":
 				c.addf("%s: it has no platform of %s, and nothing says that it is absent", label("image", m.Name), arch)
 			}
 		}
 	}
+}
+
+// A lack is that of an arch by the image of a name.
+type lack struct{ name, arch string }
+
+// said returns by what name each image is said to lack an arch.
+func (c *checker) said() map[lack]string {
+	said := map[lack]string{} // only what may be asked for: absences may be many
+	for _, m := range c.t.Images {
+		for _, arch := range c.arches {
+			said[lack{m.Name, arch}] = ""
+		}
+	}
+	for _, a := range c.t.Absent {
+		full, _ := ImageName(a.Name)
+		for _, name := range []string{a.Name, full} {
+			if _, ok := said[lack{name, a.Arch}]; ok && name != "" {
+				said[lack{name, a.Arch}] = a.Name
+			}
+		}
+	}
+	return said
 }
 
 // label names an entry in an error. What a terminal would obey is quoted, for errors are

@@ -91,7 +91,7 @@ func (j *imageJSON) node() (*ImageNode, error) {
 func (j *imageJSON) check(mediaType string) error {
 	switch {
 	case j.FSLayers != nil, j.SchemaVersion != nil && *j.SchemaVersion == 1:
-		return errors.New("schema version 1, which is Docker's: only version 2 is carried, the owner of the image must push it anew")
+		return errors.New("an image of schema version 1: only version 2 is carried; Docker schema 1 images must be pushed anew by their owner")
 	case j.SchemaVersion == nil:
 		return errors.New("no schemaVersion: it must be 2")
 	case *j.SchemaVersion != 2:

@@ -53,9 +53,9 @@ func TestParseImage(t *testing.T) {
 // Each version is told as what it is.
 func TestParseImageTellsVersions(t *testing.T) {
 	for _, c := range []struct{ raw, want string }{
-		{`{"schemaVersion":1,"fsLayers":[]}`, "schema version 1, which is Docker's: "},
-		{`{"schemaVersion":1,"manifests":[]}`, "schema version 1, which is Docker's: "},
-		{`{"schemaVersion":2,"fsLayers":[],"manifests":[]}`, "schema version 1, which is Docker's: "},
+		{`{"schemaVersion":1,"fsLayers":[]}`, "an image of schema version 1: "},
+		{`{"schemaVersion":1,"manifests":[]}`, "an image of schema version 1: "},
+		{`{"schemaVersion":2,"fsLayers":[],"manifests":[]}`, "an image of schema version 1: "},
 		{`{"manifests":[]}`, "no schemaVersion: it must be 2"},
 		{`{"schemaVersion":7,"manifests":[]}`, "schemaVersion 7 is not known, it must be 2"},
 		{`{"schemaVersion":-1,"manifests":[]}`, "schemaVersion -1 is not known, it must be 2"},

@@ -195,12 +195,20 @@ func (m *maker) add(artifact string, desc ocispec.Descriptor, origins ...Origin)
 		kind, name, _ := strings.Cut(artifact, " ")
 		m.fail(kind, name, fmt.Errorf("blob %s has %d bytes, for %s it has %d", desc.Digest, desc.Size, b.Artifact, b.Desc.Size))
 	}
+	if was, is := b.Desc.MediaType, desc.MediaType; was != is && isImageJSON(was) && isImageJSON(is) {
+		kind, name, _ := strings.Cut(artifact, " ")
+		m.fail(kind, name, fmt.Errorf("blob %s is %s here, and %s for %s: a table says only one", desc.Digest, is, was, b.Artifact))
+	}
 	for _, o := range origins {
 		if !slices.ContainsFunc(b.Origins, func(have Origin) bool { return have.Place == o.Place }) {
 			b.Origins = append(b.Origins, o)
 		}
 	}
 	return b
+}
+
+func isImageJSON(mediaType string) bool {
+	return manifest.IsManifest(mediaType) || manifest.IsIndex(mediaType)
 }
 
 // addRaw registers a blob whose bytes are known.

@@ -140,6 +140,41 @@ func TestNormalisedNames(t *testing.T) {
 	}
 }
 
+// twoTypes are sources of which one says another media type of a manifest.
+type twoTypes struct {
+	*bundletest.Fixture
+	source string
+	digest digest.Digest
+}
+
+func (s twoTypes) Manifest(ctx context.Context, source string, d digest.Digest) ([]byte, string, error) {
+	raw, mediaType, err := s.Fixture.Manifest(ctx, source, d)
+	if source == s.source && d == s.digest {
+		mediaType = manifest.MediaTypeDockerManifest
+	}
+	return raw, mediaType, err
+}
+
+// A manifest that does not say what it is is one thing to all images: a table has room for one
+// media type, and readers hold the content against it.
+func TestOneManifestOfTwoTypes(t *testing.T) {
+	f := bundletest.New(t)
+	one, other := f.Lock.Images[2], &f.Lock.Images[1]
+	raw := bytes.Replace(f.Blobs[one.Digest], []byte(`"mediaType":"`+f.Types[one.Digest]+`",`), nil, 1)
+	d := digest.FromBytes(raw)
+	f.Blobs[d], f.Types[d] = raw, ocispec.MediaTypeImageManifest
+	for _, img := range []*lockfile.Image{&f.Lock.Images[2], other} {
+		img.Digest, img.Platforms = d, map[string]digest.Digest{"linux/amd64": d}
+	}
+	f.Lock.Absent = append(f.Lock.Absent, lockfile.Absent{Source: other.Source, Arch: "aarch64", Why: "not built"})
+	for _, source := range []string{"", other.Source} {
+		_, err := plan.Make(t.Context(), f.Lock, plan.Sources{Images: twoTypes{f, source, d}, Files: f}, plan.Options{})
+		if (err == nil) != (source == "") || err != nil && !strings.Contains(err.Error(), "a table says only one") {
+			t.Errorf("%q: %v", source, err)
+		}
+	}
+}
+
 // No local path leaves with the archive, neither as a name nor as what is absent.
 func TestNoLocalPath(t *testing.T) {
 	f := bundletest.New(t)

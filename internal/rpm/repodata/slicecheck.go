@@ -10,8 +10,8 @@ import (
 )
 
 // CheckSlice reads a slice of metadata of a type, as a bundle carries it: not compressed,
-// the modules as documents of YAML that ParseModules takes, groups and updates as
-// well-formed XML. The error is a *MalformedError, or that of r.
+// the modules as documents of YAML that ParseModules takes, one of a module at least, groups
+// and updates as well-formed XML. The error is a *MalformedError, or that of r.
 func CheckSlice(kind string, r io.Reader) error {
 	s := &source{r: r}
 	in := &capped{r: s, left: manifest.MaxMetadata, limit: manifest.MaxMetadata}

@@ -5,12 +5,14 @@ import (
 	"compress/gzip"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -274,6 +276,7 @@ func TestCheckSlice(t *testing.T) {
 		{"comps", `<?xml version="1.0"?><?xml version="1.0"?><comps/>`, "XML declaration that is not at the beginning"},
 		{"comps", `<comps><group a="1" a="2"/></comps>`, `element "group" has the attribute "a" twice`},
 		{"comps", `<comps><group/><!DOCTYPE comps></comps>`, "a declaration that does not belong there"},
+		{"comps", `<!DOCTYPE comps><!DOCTYPE comps><comps/>`, "a declaration that does not belong there"},
 		{"comps", `<!ELEMENT comps ANY><comps/>`, "a declaration that does not belong there"},
 		{"comps", rpmtest.Updateinfo, `root element "updates"`},
 		{"updateinfo", rpmtest.Comps, `root element "comps"`},
@@ -287,6 +290,15 @@ func TestCheckSlice(t *testing.T) {
 		if (err == nil) != (tt.want == "") || err != nil && (!malformed || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s %.20q: %v, want %q", tt.kind, tt.text, err, tt.want)
 		}
+	}
+	// Attributes cost time by their number.
+	var many strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&many, " a%d=''", i)
+	}
+	start := time.Now()
+	if err := repodata.CheckSlice("comps", strings.NewReader("<comps><group"+many.String()+"/></comps>")); err != nil || time.Since(start) > 5*time.Second {
+		t.Errorf("many attributes: %v after %v", err, time.Since(start))
 	}
 	broken := errors.New("the line went dead")
 	for _, kind := range []string{"modules", "comps", "updateinfo"} {

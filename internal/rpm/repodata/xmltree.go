@@ -45,6 +45,7 @@ type treeReader struct {
 	nodes int
 	depth int  // elements that are open
 	begun bool // the root element was read
+	typed bool // a DOCTYPE was read
 }
 
 func newTreeReader(r io.Reader) *treeReader {
@@ -78,10 +79,12 @@ func (t *treeReader) misplaced(token xml.Token, at int64) string {
 	switch token := token.(type) {
 	case xml.StartElement:
 		t.depth, t.begun = t.depth+1, true
-		for i, a := range token.Attr {
-			if slices.ContainsFunc(token.Attr[:i], func(b xml.Attr) bool { return a.Name == b.Name }) {
+		have := make(map[xml.Name]bool, len(token.Attr))
+		for _, a := range token.Attr {
+			if have[a.Name] {
 				return fmt.Sprintf("element %q has the attribute %q twice", token.Name.Local, a.Name.Local)
 			}
+			have[a.Name] = true
 		}
 	case xml.EndElement:
 		t.depth--
@@ -97,9 +100,10 @@ func (t *treeReader) misplaced(token xml.Token, at int64) string {
 			return "there is an XML declaration that is not at the beginning"
 		}
 	case xml.Directive:
-		if t.begun || !bytes.HasPrefix(token, []byte("DOCTYPE")) {
+		if t.begun || t.typed || !bytes.HasPrefix(token, []byte("DOCTYPE")) {
 			return "there is a declaration that does not belong there"
 		}
+		t.typed = true
 	}
 	return ""
 }

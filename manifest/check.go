@@ -183,12 +183,18 @@ func (c *checker) key(k Key) {
 	c.keys[k.ID] = true
 }
 
-// maxProblems caps how many problems of one table are told.
-const maxProblems = 1000
+// Bounds of what is told of one table: how many problems, bytes of all their texts but for the
+// last one's, and bytes of a name in them.
+const (
+	maxProblems    = 1000
+	maxProblemText = 1 << 20
+	maxLabel       = 1000
+)
 
 type checker struct {
 	t      *Table
 	errs   []error
+	told   int      // bytes of the texts of errs
 	arches []string // those of the bundle; nil: not known
 	known  string   // the same, to be told
 	blobs  blobList
@@ -197,8 +203,9 @@ type checker struct {
 }
 
 func (c *checker) addf(format string, args ...any) {
-	if len(c.errs) < maxProblems {
-		c.errs = append(c.errs, fmt.Errorf(format, args...))
+	if len(c.errs) < maxProblems && c.told < maxProblemText {
+		err := fmt.Errorf(format, args...)
+		c.errs, c.told = append(c.errs, err), c.told+len(err.Error())
 	}
 }
 
@@ -300,7 +307,7 @@ func (c *checker) unique() {
 	for i, f := range c.t.Files {
 		paths[i] = f.Path
 	}
-	for p, above := range Below(paths) {
+	for p, above := range Below(paths, nil) {
 		c.addf("%s: it is below the file %q", label("file", p), above)
 	}
 }
@@ -386,17 +393,16 @@ func (c *checker) imageName(what string, m Image) {
 }
 
 // everyArch checks that each image has each arch of the bundle, or is said to lack it, and not
-// both. A name without tag and digest may be that of a file or package, and contradicts nothing.
+// both. An absence in short form may be that of a file or package, and contradicts nothing.
 func (c *checker) everyArch() {
 	said := c.said()
 	for _, m := range c.t.Images {
 		for _, arch := range c.arches {
 			has := slices.ContainsFunc(m.Platforms, func(p Platform) bool { return ArchOf(p.Platform) == arch })
-			name := said[lack{m.Name, arch}]
-			switch {
-			case has && strings.Contains(name, ":"):
+			switch absent := said[lack{m.Name, arch}]; {
+			case has && absent == saidInFull:
 				c.addf("%s: it has %s, and is said to be absent for it", label("image", m.Name), arch)
-			case !has && name == "":
+			case !has && absent == notSaid:
 				c.addf("%s: it has no platform of %s, and nothing says that it is absent", label("image", m.Name), arch)
 			}
 		}
@@ -406,28 +412,41 @@ func (c *checker) everyArch() {
 // A lack is that of an arch by the image of a name.
 type lack struct{ name, arch string }
 
-// said returns by what name each image is said to lack an arch.
-func (c *checker) said() map[lack]string {
-	said := map[lack]string{} // only what may be asked for: absences may be many
+// How an absence is said of an image: not at all, by a name that stands for its own, by its own.
+const (
+	notSaid = iota
+	saidInShort
+	saidInFull
+)
+
+// said returns how each image is said to lack an arch.
+func (c *checker) said() map[lack]int {
+	said := map[lack]int{} // only what may be asked for: absences may be many
 	for _, m := range c.t.Images {
 		for _, arch := range c.arches {
-			said[lack{m.Name, arch}] = ""
+			said[lack{m.Name, arch}] = notSaid
+		}
+	}
+	note := func(l lack, how int) {
+		if was, ok := said[l]; ok {
+			said[l] = max(was, how)
 		}
 	}
 	for _, a := range c.t.Absent {
-		full, _ := ImageName(a.Name)
-		for _, name := range []string{a.Name, full} {
-			if _, ok := said[lack{name, a.Arch}]; ok && name != "" {
-				said[lack{name, a.Arch}] = a.Name
-			}
+		note(lack{a.Name, a.Arch}, saidInFull)
+		if full, err := ImageName(a.Name); err == nil {
+			note(lack{full, a.Arch}, saidInShort)
 		}
 	}
 	return said
 }
 
 // label names an entry in an error. What a terminal would obey is quoted, for errors are
-// shown before anything is known to be good.
+// shown before anything is known to be good; of a name that is none the beginning will do.
 func label(kind, name string) string {
+	if len(name) > maxLabel {
+		name = strings.ToValidUTF8(name[:maxLabel], "") + "…"
+	}
 	if CheckText(name) != nil {
 		name = strconv.Quote(name)
 	}

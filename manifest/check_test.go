@@ -54,6 +54,10 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		{func(t *Table) { t.Absent[0].Name = "quay.io/z/z:2" }, "image quay.io/z/z:1: it has no platform of aarch64"},
 		{func(t *Table) { t.Absent[0].Arch = "x86_64" }, "image quay.io/z/z:1: it has x86_64, and is said to be absent for it"},
 		{func(t *Table) { t.Images[1].Name = "a:1"; t.Absent = []Absent{{"a:1", "x86_64", "w"}} }, "image a:1: it has x86_64, and is said to be absent for it"},
+		{func(t *Table) {
+			t.Images[1].Name = "docker.io/library/z:latest"
+			t.Absent = append(t.Absent, Absent{"docker.io/library/z:latest", "x86_64", "w"}, Absent{"z", "x86_64", "a package"})
+		}, "image docker.io/library/z:latest: it has x86_64, and is said to be absent for it"},
 		{func(t *Table) { t.Absent = []Absent{{"a", "arm64", "w"}} }, `absent a: arch "arm64" is not one of the bundle's`},
 		{func(t *Table) { t.Absent = []Absent{{"a\x07", "x86_64", "w"}} }, `absent "a\a": it is no name of an image, and no path: it holds the control`},
 		{func(t *Table) { t.Absent = []Absent{{"oci-layout:/srv/a", "x86_64", "w"}} }, "absent oci-layout:/srv/a: it is "},
@@ -182,6 +186,25 @@ func TestProblemsAreCapped(t *testing.T) {
 	_, err := New(table)
 	if err == nil || strings.Count(err.Error(), "\n") != maxProblems-1 {
 		t.Errorf("%d lines", strings.Count(fmt.Sprint(err), "\n")+1)
+	}
+}
+
+// What is told of a table does not grow with the names in it, however often they come up.
+func TestProblemsOfLongNames(t *testing.T) {
+	table := sample()
+	table.Images[0].Name = strings.Repeat("a", 8<<20)
+	for i := range 1000 {
+		table.Images[0].Groups = append(table.Images[0].Groups, fmt.Sprint("g", i/2))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := New(table)
+	runtime.ReadMemStats(&after)
+	if err == nil || len(err.Error()) > 2*maxProblemText || !strings.Contains(err.Error(), "stands twice") {
+		t.Errorf("%d bytes are told", len(fmt.Sprint(err)))
+	}
+	if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 200 {
+		t.Errorf("it takes %d MiB", mib)
 	}
 }
 

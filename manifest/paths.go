@@ -7,18 +7,21 @@ import (
 	"strings"
 )
 
-// Below yields the paths that are below another one of the list, each with the outermost of
-// these: no directory tree can hold both a and a/b.
-func Below(paths []string) iter.Seq2[string, string] {
+// Below yields the paths that are below one of a file in the list, each with the outermost of
+// these: no directory tree can hold both a and a/b. What isFile does not say is a directory;
+// nil: all are files.
+func Below(paths []string, isFile func(path string) bool) iter.Seq2[string, string] {
 	sorted := slices.SortedFunc(slices.Values(paths), bySegments)
 	return func(yield func(path, above string) bool) {
 		above := ""
-		for i, p := range sorted {
+		for _, p := range sorted {
 			switch {
-			case i == 0 || !strings.HasPrefix(p, above+"/"):
+			case above != "" && strings.HasPrefix(p, above+"/"):
+				if !yield(p, above) {
+					return
+				}
+			case isFile == nil || isFile(p):
 				above = p
-			case !yield(p, above):
-				return
 			}
 		}
 	}

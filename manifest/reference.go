@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -34,27 +33,6 @@ func LocalSource(source string) (path, ref string, ok bool) {
 		return path, ref, kind != source
 	}
 	return "", "", false
-}
-
-// CheckSource says why source is not the source of an image: a reference, or a place on disk.
-func CheckSource(source string) error {
-	path, ref, local := LocalSource(source)
-	if !local {
-		_, err := ImageName(source)
-		return err
-	}
-	if err := CheckText(source); err != nil {
-		return err
-	}
-	if path == "" || strings.HasSuffix(source, ":") {
-		return errors.New("is no place on disk, want oci-layout:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]")
-	}
-	if strings.HasPrefix(source, "docker-archive:") && ref != "" {
-		if _, err := ImageName(ref); err != nil {
-			return fmt.Errorf("ends in a REF that %w", err)
-		}
-	}
-	return nil
 }
 
 // SplitReference splits repository:tag, or registry/repository:tag, at the tag. A

@@ -322,7 +322,7 @@ func (k *lockChecker) derived() {
 // directories finds files that are in the way of others.
 func (k *lockChecker) directories() {
 	k.label = ""
-	for p, dir := range manifest.Below(slices.Collect(maps.Keys(k.paths))) {
+	for p, dir := range manifest.Below(slices.Collect(maps.Keys(k.paths)), nil) {
 		k.line = k.paths[p].line
 		k.errorf(nil, "path %q is below the path %q of the file %s", show(p), show(dir), k.paths[dir].where())
 	}

@@ -49,7 +49,7 @@ var (
 	checkChart   = shown(manifest.CheckChartName)
 	checkVersion = shown(manifest.CheckChartVersion)
 	checkKeyID   = shown(manifest.CheckKeyID)
-	checkSource  = shown(manifest.CheckSource)
+	checkSource  = shown(placeOrReference)
 	checkPublish = shown(manifest.CheckPublish)
 	checkDigest  = shown(func(s string) error { return manifest.CheckDigest(digest.Digest(s)) })
 )
@@ -148,6 +148,27 @@ func checkChartURL(raw string) error {
 	named, err := reference.ParseNormalizedNamed(name)
 	if err != nil || named.String() != name || !reference.IsNameOnly(named) || checkDigest(d) != nil {
 		return errors.New("is no chart in a registry, want oci://HOST/PATH/NAME@sha256:…, the digest of its manifest")
+	}
+	return nil
+}
+
+// placeOrReference takes the sources of images: references, and places on disk.
+func placeOrReference(source string) error {
+	path, ref, local := manifest.LocalSource(source)
+	if !local {
+		_, err := manifest.ImageName(source)
+		return err
+	}
+	if err := manifest.CheckText(source); err != nil {
+		return err
+	}
+	if path == "" || strings.HasSuffix(source, ":") {
+		return errors.New("is no place on disk, want oci-layout:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]")
+	}
+	if strings.HasPrefix(source, "docker-archive:") && ref != "" {
+		if _, err := manifest.ImageName(ref); err != nil {
+			return fmt.Errorf("ends in a REF that %w", err)
+		}
 	}
 	return nil
 }

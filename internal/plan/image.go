@@ -208,8 +208,8 @@ func platformNames(img manifest.Image) string {
 	return strings.Join(names, ", ")
 }
 
-// absences are those of a lock, of which images may be left out here. A local image has the
-// name under which it is carried: where it lay is nobody's business.
+// absences are those of a lock, of which images may be left out here. A local image has its
+// first name at the target: where it lay is nobody's business.
 func absences(list []lockfile.Absent, images []lockfile.Image) (all []manifest.Absent) {
 	for _, a := range list {
 		name := a.Source + a.Path + a.Name

@@ -1,15 +1,16 @@
 package verify
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"airbundle/internal/report"
 	"airbundle/manifest"
 )
 
@@ -27,8 +28,9 @@ type imageConfig struct {
 // and the same digests where they are not compressed. Nothing is inflated for it.
 func (w *layoutWalk) layers(ctx context.Context, d ocispec.Descriptor, image *manifest.ImageNode) {
 	c := *image.Config
-	if w.reread.Count(c) != nil {
-		w.finding("config", c.Digest, "%d bytes: more than %d bytes of configs that manifests share would be read again", c.Size, manifest.MaxReread)
+	if err := w.reread.Count(c); err != nil {
+		reason, _ := report.Explain(err) // what to do is meant for who builds bundles
+		w.finding("config", c.Digest, "%s", reason)
 		return
 	}
 	rc, err := w.tar.Fetch(ctx, c)
@@ -98,33 +100,32 @@ func trimTitle(s string) string { return strings.TrimSuffix(strings.TrimPrefix(s
 // unpacked is on layers that are a directory in a tar (oras, content.AnnotationUnpack).
 const unpacked = "io.deis.oras.content.unpack"
 
-// A file is a layer with a title, which tools take for the name of a file.
-type file struct {
-	path   string // the title as a path, with NULs for slashes
+// A titled is a layer with a title, which tools take for the name of a file.
+type titled struct {
 	title  string
 	digest digest.Digest
-	isDir  bool
 }
 
 // titles finds layers that no directory can hold both: two of one name, or one below
-// another that is a file. Sorted by segments, what is below a path directly follows it.
+// another that is a file.
 func (w *layoutWalk) titles(d ocispec.Descriptor, layers []ocispec.Descriptor) {
-	var files []file
+	byPath, files := map[string]titled{}, map[string]bool{}
 	for _, l := range layers {
 		title := l.Annotations[ocispec.AnnotationTitle]
 		if title == "" || title == "." || checkTitle(title) != nil {
 			continue // told with the descriptor, or the directory itself
 		}
-		files = append(files, file{strings.ReplaceAll(trimTitle(title), "/", "\x00"), title, l.Digest, l.Annotations[unpacked] == "true"})
-	}
-	slices.SortStableFunc(files, func(a, b file) int { return cmp.Compare(a.path, b.path) })
-	for i := range files[min(1, len(files)):] {
-		a, b := files[i], files[i+1]
-		switch {
-		case a.path == b.path && a.digest != b.digest:
-			w.finding("manifest", d.Digest, "ambiguous name: title %q stands for %s, %q for %s", a.title, a.digest, b.title, b.digest)
-		case !a.isDir && strings.HasPrefix(b.path, a.path+"\x00"):
-			w.finding("manifest", d.Digest, "ambiguous name: title %q is below %q, which is a file", b.title, a.title)
+		path := trimTitle(title)
+		first, again := byPath[path]
+		if again && first.digest != l.Digest {
+			w.finding("manifest", d.Digest, "ambiguous name: title %q stands for %s, %q for %s", first.title, first.digest, title, l.Digest)
 		}
+		if !again {
+			byPath[path] = titled{title, l.Digest}
+		}
+		files[path] = files[path] || l.Annotations[unpacked] != "true"
+	}
+	for path, above := range manifest.Below(slices.Collect(maps.Keys(byPath)), func(p string) bool { return files[p] }) {
+		w.finding("manifest", d.Digest, "ambiguous name: title %q is below %q, which is a file", byPath[path].title, byPath[above].title)
 	}
 }

@@ -69,6 +69,7 @@ type node struct {
 	isImage  bool // platform is that of an image config
 
 	platforms []string // of an index: os/architecture of the images below
+	many      bool     // there are too many of them to be known
 }
 
 var errTooDeep = fmt.Errorf("indexes nest deeper than %d", maxDepth)

@@ -193,7 +193,8 @@ func attests(p *ocispec.Platform) bool { return p.OS == "unknown" && p.Architect
 
 func osArch(p *ocispec.Platform) string { return p.OS + "/" + p.Architecture }
 
-// maxPlatforms bounds how many platforms below one index are known.
+// maxPlatforms bounds how many platforms below one index are known; of one with more nothing
+// is said.
 const maxPlatforms = 64
 
 // leads notes for which platforms the images are to which an index leads.
@@ -202,10 +203,14 @@ func (n *node) leads(c *node) {
 	if p := c.platform; p != nil && p.OS != "" && p.Architecture != "" && !attests(p) {
 		below = []string{osArch(p)}
 	}
+	n.many = n.many || c.many
 	for _, p := range below {
-		if len(n.platforms) < maxPlatforms && !slices.Contains(n.platforms, p) {
+		if !slices.Contains(n.platforms, p) {
 			n.platforms = append(n.platforms, p)
 		}
+	}
+	if n.many = n.many || len(n.platforms) > maxPlatforms; n.many {
+		n.platforms = nil
 	}
 }
 

@@ -1,13 +1,16 @@
 package hostile
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
 
 // imageOf adds an image with this config and one layer of a file system.
-func (w *web) imageOf(config string) blob {
-	layer := descriptor(mtLayer, w.put("layer"), "")
+func (w *web) imageOf(config string) blob { return w.imageWith(config, w.put("layer")) }
+
+func (w *web) imageWith(config string, content blob) blob {
+	layer := descriptor(mtLayer, content, "")
 	return w.put(`{"schemaVersion":2,"mediaType":"` + mtManifest + `","config":` + descriptor(mtConfig, w.put(config), "") + `,"layers":[` + layer + `]}`)
 }
 
@@ -63,10 +66,31 @@ func specified() []sample {
 		woven("A37", "index of nothing beside an image", "a name that leads to nothing", func(w *web) tarball {
 			return w.tar(index(entryOf(w.image()), descriptor(mtIndex, w.put(index()), "")))
 		}).saying("lists nothing"),
+		one("A34", "titles: a file, a directory, and what is below", "two files that no directory can hold", "ambiguous name: title", twice),
 		woven("A37", "index of nothing below an index", "an entry that leads to nothing", func(w *web) tarball {
 			return w.tar(index(descriptor(mtIndex, w.put(index(entryOf(w.image()), descriptor(mtIndex, w.put(index()), ""))), "")))
 		}).saying("lists nothing"),
 	}
+}
+
+// twice is an artifact with a file under a title that is also that of a directory, and one below.
+func twice(w *web) string {
+	same, below := w.put("same"), w.put("below")
+	title := func(b blob, more string) string {
+		return descriptor("text/plain", b, `,"annotations":{"org.opencontainers.image.title":`+more+`}`)
+	}
+	return entryOf(w.artifact(strings.Join([]string{title(same, `"a"`), title(same, `"a","io.deis.oras.content.unpack":"true"`), title(below, `"a/b"`)}, ","), ""))
+}
+
+// crowd is an index of images for more platforms than are remembered, and an entry for the last.
+func crowd(w *web) string {
+	var below []string
+	layer, last := w.put("layer"), ""
+	for i := range 65 {
+		last = fmt.Sprintf("arch%d", i)
+		below = append(below, entryOf(w.imageWith(`{"architecture":"`+last+`","os":"linux","rootfs":`+oneLayer+`}`, layer)))
+	}
+	return descriptor(mtIndex, w.put(index(below...)), `,"platform":{"architecture":"`+last+`","os":"linux"}`)
 }
 
 // made are the forms of artifacts and images that tools are known to write.
@@ -95,6 +119,7 @@ func made() []sample {
 			below := w.put(index(descriptor(mtManifest, w.image(), `,"platform":{"architecture":"amd64","os":"linux"}`)))
 			return descriptor(mtIndex, w.put(index(descriptor(mtIndex, below, `,"platform":{"architecture":"amd64","os":"linux"}`))), "")
 		}),
+		one("many platforms in a nested index", "an entry for the last of them", crowd),
 		one("two platforms in a nested index", "an entry for one of the platforms below", func(w *web) string {
 			arm := w.imageOf(`{"architecture":"arm64","os":"linux","rootfs":` + oneLayer + `}`)
 			below := w.put(index(entryOf(w.image()), entryOf(arm)))

@@ -86,9 +86,14 @@ func TestHostThatIsDownForShort(t *testing.T) {
 // not before as many attempts have failed as one request has.
 func TestHostThatOnlyFailsIsNotAskedAgainAndAgain(t *testing.T) {
 	var hits, code atomic.Int32
+	var pausing atomic.Bool
 	code.Store(http.StatusBadGateway)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		hits.Add(1)
+		if pausing.Load() {
+			w.Header().Set("Retry-After", "Sun, 29 Nov 2026 00:00:01 GMT")
+			w.Header().Set("Date", "Sun, 29 Nov 2026 00:00:00 GMT")
+		}
 		w.WriteHeader(int(code.Load()))
 	}))
 	defer srv.Close()
@@ -111,6 +116,18 @@ func TestHostThatOnlyFailsIsNotAskedAgainAndAgain(t *testing.T) {
 		if got := asked(t.Context()); got != want {
 			t.Errorf("request %d: %d attempts, want %d", i, got, want)
 		}
+	}
+	// A pause that was asked for is an answer, too: whoever obeys it does not count its end as
+	// the end of patience.
+	pausing.Store(true)
+	for range 2 {
+		if got := asked(t.Context()); got != 4 {
+			t.Errorf("with Retry-After: %d attempts, want 4", got)
+		}
+	}
+	pausing.Store(false)
+	if asked(t.Context()) != 4 {
+		t.Error("after a pause the host is still down")
 	}
 	// What was asked for, and what is no error of the server, counts as an answer.
 	for _, c := range []struct {

@@ -124,17 +124,18 @@ func exhausted(err error) bool {
 }
 
 // down notes how an attempt at a host went, and says whether the host has been silent
-// for so long that nobody tries again, or has answered everybody with errors. Every request
-// asks once all the same: a host that answers is not down any more.
+// for so long that nobody tries again, or has answered everybody with errors, as many as one
+// request would bear, without asking for a pause. Every request asks once all the same: a host
+// that answers is not down any more.
 func (t *Transport) down(req *http.Request, resp *http.Response, err, why error) bool {
 	h := t.hosts.of(req.URL)
 	if err == nil {
-		if why == nil || resp.StatusCode < http.StatusInternalServerError {
+		if why == nil || resp.StatusCode < http.StatusInternalServerError || retryAfter(resp.Header, time.Now()) > 0 {
 			h.answered()
 			return false
 		}
 		silent, n := h.failed()
-		return silent > t.o.DownAfter && n >= t.o.Attempts // one large upload takes as long
+		return silent > t.o.DownAfter && n >= t.o.Attempts // a slow upload that fails is not everybody
 	}
 	ua, ok := errors.AsType[*UnavailableError](err)
 	if !ok || req.Context().Err() != nil {

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -15,7 +16,11 @@ func OpenRoot(path string) (*manifest.Bundle, error) {
 	} else if ok {
 		b, err := manifest.OpenRootFile(raw)
 		if err != nil {
-			return nil, &FormatError{Path: path, Msg: err.Error(), Todo: rootFileAgain, Err: err}
+			todo := rootFileAgain
+			if _, newer := errors.AsType[*manifest.VersionError](err); newer {
+				todo = "" // the error says what helps
+			}
+			return nil, &FormatError{Path: path, Msg: err.Error(), Todo: todo, Err: err}
 		}
 		return b, nil
 	}

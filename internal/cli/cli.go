@@ -148,6 +148,8 @@ func strictCommands(root *cobra.Command) {
 				if err != nil {
 					return Usage("%v", err)
 				}
+				about.InitDefaultHelpFlag()
+				about.InitDefaultVersionFlag()
 				return about.Help()
 			}
 		}
@@ -166,7 +168,7 @@ func printError(w io.Writer, name string, err error, args []string) {
 	}
 	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return line == "" })
 	for _, line := range lines[:min(len(lines), maxErrors)] {
-		fmt.Fprintf(w, "%s: %s\n", name, report.Printable(line))
+		fmt.Fprintf(w, "%s: %s\n", name, report.Printable(strings.TrimSpace(line)))
 	}
 	if more := len(lines) - maxErrors; more > 0 {
 		fmt.Fprintf(w, "%s: and %d more that are not listed\n", name, more)

@@ -52,7 +52,7 @@ func (l *Login) fetch(ctx context.Context, c *http.Client, challenge map[string]
 	token, err := askToken(c, req)
 	if err != nil {
 		l.mu.Lock()
-		l.tokenless = l.tokenless || ctx.Err() == nil
+		l.tokenless = l.tokenless || ctx.Err() == nil && unavailable(err)
 		l.mu.Unlock()
 		err = l.explain(fmt.Errorf("ask %s for a token: %w", realm.Host, err))
 		if shown && refusesLogin(err) {
@@ -64,6 +64,14 @@ func (l *Login) fetch(ctx context.Context, c *http.Client, challenge map[string]
 	l.tokens[key], l.tokenless = token, false
 	l.mu.Unlock()
 	return token, nil
+}
+
+// unavailable tells what was tried again and again from what was an answer.
+func unavailable(err error) bool {
+	if se, ok := errors.AsType[*httpx.StatusError](err); ok {
+		return se.Transient()
+	}
+	return as[*httpx.UnavailableError](err)
 }
 
 // A realmError says that a challenge names a token server that is not asked.

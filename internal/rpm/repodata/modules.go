@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strconv"
 
@@ -76,20 +77,16 @@ func documents(stream []byte) func(yield func(document) bool) {
 		d := document{line: 1}
 		begun := false // something in d is more than blank lines, comments and directives
 		size := 0
-		for line, rest := 1, stream; len(rest) > 0; line++ {
-			n := bytes.IndexByte(rest, '\n') + 1
-			if n == 0 {
-				n = len(rest)
-			}
-			text := rest[:n]
-			rest = rest[n:]
+		line := 0
+		for text := range yamlLines(stream) {
+			line++
 			if isMark(text, "---") && begun {
 				if d.text = stream[:size]; !yield(d) {
 					return
 				}
 				stream, size, d.line = stream[size:], 0, line
 			}
-			size += n
+			size += len(text)
 			ends := isMark(text, "...")
 			begun = begun || !ends && isContent(text)
 			if ends && begun {
@@ -106,15 +103,49 @@ func documents(stream []byte) func(yield func(document) bool) {
 	}
 }
 
+// yamlBreaks are the characters that end lines.
+const yamlBreaks = "\r\n\u0085\u2028\u2029"
+
+// yamlLines yields the lines of a text with their breaks.
+func yamlLines(text []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for len(text) > 0 {
+			n := lineEnd(text)
+			if !yield(text[:n]) {
+				return
+			}
+			text = text[n:]
+		}
+	}
+}
+
+// lineEnd returns where the first line of a text ends, behind its break: those of YAML 1.1,
+// section 5.4, which parsers of modules know.
+func lineEnd(text []byte) int {
+	for i, c := range text {
+		switch rest := text[i:]; {
+		case c == '\n':
+			return i + 1
+		case c == '\r' && !bytes.HasPrefix(rest, []byte("\r\n")):
+			return i + 1
+		case c == 0xC2 && bytes.HasPrefix(rest, []byte("\u0085")):
+			return i + len("\u0085")
+		case c == 0xE2 && (bytes.HasPrefix(rest, []byte("\u2028")) || bytes.HasPrefix(rest, []byte("\u2029"))):
+			return i + len("\u2028")
+		}
+	}
+	return len(text)
+}
+
 // isMark tells a line that is a mark, perhaps with more behind it.
 func isMark(line []byte, mark string) bool {
 	rest, ok := bytes.CutPrefix(line, []byte(mark))
-	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
+	return ok && (len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' || len(bytes.Trim(rest, yamlBreaks)) == 0)
 }
 
 // isContent tells lines that make a document.
 func isContent(line []byte) bool {
-	line = bytes.Trim(line, " \t\r\n\ufeff")
+	line = bytes.Trim(line, " \t\ufeff"+yamlBreaks)
 	return len(line) > 0 && line[0] != '#' && line[0] != '%'
 }
 

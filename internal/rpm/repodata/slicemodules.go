@@ -154,12 +154,16 @@ func (s *moduleSlice) obsoletes(m []*catalog.Modules) []string {
 // writeDocument writes one YAML document between the marks that keep it apart from others,
 // which it may have of its own.
 func writeDocument(out *bytes.Buffer, raw []byte) {
-	raw = bytes.TrimRight(raw, "\r\n")
+	raw = bytes.TrimRight(raw, yamlBreaks)
 	if !hasStart(raw) {
 		out.WriteString("---\n")
 	}
 	out.Write(raw)
-	if last := raw[bytes.LastIndexByte(raw, '\n')+1:]; string(bytes.TrimRight(last, " \t\r")) != "..." {
+	var last []byte
+	for line := range yamlLines(raw) {
+		last = line
+	}
+	if string(bytes.TrimRight(last, " \t")) != "..." {
 		out.WriteString("\n...")
 	}
 	out.WriteByte('\n')
@@ -168,7 +172,7 @@ func writeDocument(out *bytes.Buffer, raw []byte) {
 // hasStart says whether a document has its mark, behind nothing but comments and
 // directives.
 func hasStart(raw []byte) bool {
-	for line := range bytes.Lines(raw) {
+	for line := range yamlLines(raw) {
 		switch line = bytes.TrimSpace(line); {
 		case len(line) == 0 || line[0] == '#' || line[0] == '%':
 		default:

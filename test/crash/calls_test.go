@@ -48,6 +48,7 @@ func (f fault) String() string {
 type met struct {
 	code  int  // 128 and the signal that ended it
 	fault bool // a call met the fault
+	times int  // how many did: each thread has its own count
 	at    int  // which call of its kind that was first, of those of all threads
 	talk  string
 	took  time.Duration
@@ -100,6 +101,7 @@ func (p program) disturb(t *testing.T, f fault, args []string) met {
 	end, log := p.strace(t, flags, args)
 	before, _, met := strings.Cut(log, "(INJECTED)")
 	end.at = len(callLine.FindAllString(before, -1))
+	end.times = strings.Count(log, "(INJECTED)")
 	end.fault = met || end.code == 128+int(syscall.SIGKILL)
 	return end
 }

@@ -33,7 +33,7 @@ func TestLayoutAdvice(t *testing.T) {
 		"lists nothing":  {bend{top: set("manifests", []any{}), layout: dropBlobs}, "it lists nothing"},
 		"blobs damaged":  {bend{layout: damageBlobs}, "bytes, not"},
 		"blobs missing":  {bend{layout: dropBlobs}, "missing: there is no entry"},
-		"shared configs": {bend{layout: sharing}, "of configs that manifests share"},
+		"shared configs": {bend{layout: sharing}, "configs that images share would be read again"},
 		"stray":          {bend{layout: func(s *sketch) { s.files["x"] = "" }}, "no part of an OCI layout"},
 	} {
 		t.Run(name, func(t *testing.T) {

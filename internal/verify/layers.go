@@ -79,7 +79,6 @@ func (w *layoutWalk) required(c ocispec.Descriptor, image *manifest.ImageNode, c
 		{"os", config.OS != nil},
 		{"rootfs", config.RootFS != nil},
 		{"rootfs.type", config.RootFS == nil || config.RootFS.Type != ""},
-		{"rootfs.diff_ids", config.RootFS == nil || len(config.RootFS.DiffIDs) > 0},
 	} {
 		if !m.there {
 			w.finding("config", c.Digest, "image config: it has no %s", m.name)

@@ -42,7 +42,6 @@ func specified() []sample {
 		config("of nothing", `{}`, "no architecture"), config("without architecture", `{"os":"linux","rootfs":`+oneLayer+`}`, "no architecture"),
 		config("without os", `{"architecture":"amd64","rootfs":`+oneLayer+`}`, "no os"), config("without rootfs", `{"architecture":"amd64","os":"linux"}`, "no rootfs"),
 		config("without type of rootfs", `{"architecture":"amd64","os":"linux","rootfs":{}}`, "no rootfs.type"),
-		config("without diff_ids", `{"architecture":"amd64","os":"linux","rootfs":{"type":"layers"}}`, "no rootfs.diff_ids"),
 		config("of another rootfs", `{"architecture":"amd64","os":"linux","rootfs":`+swap("layers", "zz")(oneLayer)+`}`, "unknown type"),
 		one("A30", "empty config without artifact type", "an artifact of no type", "no artifact type", func(w *web) string {
 			return entryOf(w.put(`{"schemaVersion":2,"mediaType":"` + mtManifest + `","config":` + descriptor(mtEmpty, w.empty(), "") + `,"layers":[` + descriptor("text/plain", w.put("x"), "") + `]}`))

@@ -84,7 +84,7 @@ func (t *Transport) retry(req *http.Request) (*http.Response, error) {
 	for n := 1; ; n++ {
 		resp, err := t.exchange(req)
 		why := t.transient(resp, err)
-		if t.down(req, resp, err, why) {
+		if t.down(req, err, why) {
 			return resp, counted(err, n)
 		}
 		if err == nil {
@@ -127,10 +127,11 @@ func exhausted(err error) bool {
 // for so long that nobody tries again, or has answered everybody with errors, as many as one
 // request would bear, without asking for a pause. Every request asks once all the same: a host
 // that answers is not down any more.
-func (t *Transport) down(req *http.Request, resp *http.Response, err, why error) bool {
+func (t *Transport) down(req *http.Request, err, why error) bool {
 	h := t.hosts.of(req.URL)
 	if err == nil {
-		if why == nil || resp.StatusCode < http.StatusInternalServerError || retryAfter(resp.Header, time.Now()) > 0 {
+		se, failed := errors.AsType[*StatusError](why)
+		if !failed || se.Code < http.StatusInternalServerError || se.RetryAfter > 0 {
 			h.answered()
 			return false
 		}

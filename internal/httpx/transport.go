@@ -77,8 +77,8 @@ type Options struct {
 	// leaves unread for so long gives up its slot; a later Read resumes it.
 	ResponseWait time.Duration
 	// DownAfter is how long a host may answer nobody, or everybody with 500, 502, 503 or
-	// 504, before requests to it are no longer repeated (default 2 min): many transfers that each wait and try again would
-	// otherwise add up to hours.
+	// 504, before requests to it are no longer repeated (default 2 min): many transfers that
+	// each wait and try again would otherwise add up to hours.
 	DownAfter time.Duration
 	// Backoff returns the wait before try attempt+1; the default is 1 s, 2 s,
 	// 4 s ... 30 s with jitter.

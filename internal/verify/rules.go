@@ -203,13 +203,12 @@ func (n *node) leads(c *node) {
 	if p := c.platform; p != nil && p.OS != "" && p.Architecture != "" && !attests(p) {
 		below = []string{osArch(p)}
 	}
-	n.many = n.many || c.many
 	for _, p := range below {
 		if !slices.Contains(n.platforms, p) {
 			n.platforms = append(n.platforms, p)
 		}
 	}
-	if n.many = n.many || len(n.platforms) > maxPlatforms; n.many {
+	if n.many = n.many || c.many || len(n.platforms) > maxPlatforms; n.many {
 		n.platforms = nil
 	}
 }

@@ -1,7 +1,7 @@
 // Package verify says whether an archive is exactly what its root makes it: every
 // header and padding byte, every digest, every artifact that the root lists, each image for
-// every arch that it is not said to lack, and nothing else. It reads the archive once, inflates nothing, writes nothing
-// and opens no socket. All findings of a run are reported.
+// every arch that it is not said to lack, and nothing else. It reads the archive once,
+// inflates nothing, writes nothing and opens no socket. All findings of a run are reported.
 package verify
 
 import (
